@@ -1,0 +1,62 @@
+//! [`Event`]: what happens to a cache, off the path of a hit.
+
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// Something that happened to a cache. Reading a token that is at hand emits nothing. It holds no token.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The source is being asked.
+    #[non_exhaustive]
+    Started {
+        /// Why.
+        reason: Reason,
+    },
+    /// A new token is stored.
+    #[non_exhaustive]
+    Succeeded {
+        /// Its number.
+        generation: u64,
+        /// Time until it expires. `None` if it never does.
+        remaining: Option<Duration>,
+        /// How long the fetch took.
+        took: Duration,
+    },
+    /// No new token could be had. The one stored, if any, stays.
+    #[non_exhaustive]
+    Failed {
+        /// Why, and when the next attempt is due.
+        error: Error,
+        /// How long the fetch took.
+        took: Duration,
+    },
+    /// A caller has dropped the stored token.
+    #[non_exhaustive]
+    Invalidated {
+        /// Its number.
+        generation: u64,
+    },
+}
+
+/// Who is told.
+pub(crate) type Listener = Box<dyn Fn(&Event) + Send + Sync>;
+
+/// Why a fetch began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// There had been no token.
+    Empty,
+    /// The token had expired.
+    Expired,
+    /// The token had been invalidated.
+    Invalidated,
+    /// Less than the `expiry_buffer` was left.
+    NearExpiry,
+    /// [`TokenCache::refresh`](crate::TokenCache::refresh) asked for it.
+    Requested,
+    /// Less than the `min_ttl` was left.
+    TooShort,
+}

@@ -1,0 +1,77 @@
+//! A cache for tokens that expire: one fetch for all who ask, refreshed before the expiry, and never in a caller's way.
+//!
+//! ```
+//! use std::time::Duration;
+//! use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), token_cache_core::Error> {
+//! let cache = TokenCache::builder(source_fn(|| async {
+//!     // Ask whoever issues the tokens.
+//!     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+//! }))
+//! .build();
+//!
+//! let token = cache.get().await?; // fetched
+//! assert_eq!(*token, "token");
+//! assert!(std::sync::Arc::ptr_eq(&token, &cache.get().await?)); // at hand
+//!
+//! cache.invalidate(&token); // the service has answered 401
+//! assert!(cache.peek().is_none());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What a caller may rely on
+//!
+//! ```text
+//!  stored            expires_at - expiry_buffer      expires_at - min_ttl     expires_at
+//!    |------- Fresh -------|--------- NearExpiry ---------|----- TooShort ------|-- Expired -->
+//!    hand out              hand out, refresh behind       fetch first, else      fetch first, else
+//!                                                         hand out what is left  one shared error
+//! ```
+//!
+//! - With a token at hand, [`get`](TokenCache::get) returns without waiting: not for a lock, not for the network, not for
+//!   another caller. A hit takes no lock and allocates nothing, also while a refresh is under way or a backoff runs.
+//! - It never returns an expired token, and never an error while an unexpired one is stored: whatever the source does
+//!   wrong, what is stored stays.
+//! - There is one fetch at a time. It belongs to no caller: dropping a future cancels nobody else. All who wait for it get
+//!   its one result, success or error.
+//! - Fetches are paced: [`min_refresh_interval`](TokenCacheBuilder::min_refresh_interval) apart after a success, and by a
+//!   growing backoff after failures.
+//! - The buffers scale with the token, so that one of ten seconds works as well as one of twelve hours.
+//! - Expiry is kept on the wall clock and on the monotonic one, and the stricter one counts.
+//! - No `Debug`, error or event holds a token.
+//!
+//! # What it does not do
+//!
+//! It keeps one token, not one per key; it stores nothing on disk; and it does not ask twice within one fetch, which is
+//! the source's to decide.
+
+mod builder;
+mod cache;
+mod clock;
+mod entropy;
+mod error;
+mod event;
+mod flight;
+mod policy;
+mod published;
+mod source;
+mod state;
+mod status;
+mod task;
+mod token;
+mod view;
+
+pub use async_trait::async_trait;
+
+pub use crate::builder::TokenCacheBuilder;
+pub use crate::cache::TokenCache;
+pub use crate::clock::{Clock, Moment, SystemClock};
+pub use crate::error::{Error, ErrorKind};
+pub use crate::event::{Event, Reason};
+pub use crate::source::{BoxError, TokenSource, permanent, source_fn};
+pub use crate::status::{Status, Zone};
+pub use crate::token::TemporaryToken;
+pub use crate::view::View;

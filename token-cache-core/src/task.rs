@@ -1,0 +1,99 @@
+//! The task in which a flight runs, and the guard that settles it when the task does not.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Weak};
+
+use futures::FutureExt;
+use futures::future::{self, Either};
+
+use crate::cache::{Setup, Shared};
+use crate::clock::Moment;
+use crate::entropy;
+use crate::error::Error;
+use crate::event::{Event, Reason};
+use crate::flight::{Flight, Landing};
+use crate::state::Departure;
+use crate::token::TemporaryToken;
+
+/// The life of one flight. Made at once, so that a task that is dropped before its first poll is noticed too.
+pub(crate) fn fly<T: Send + Sync + 'static>(
+    shared: Weak<Shared<T>>,
+    departure: Departure,
+) -> impl Future<Output = ()> + Send + 'static {
+    let crew = Crew { shared, flight: departure.flight, landed: false };
+    async move {
+        let Some(setup) = crew.board() else { return };
+        if setup.clock.now().monotonic() < departure.not_before {
+            setup.clock.sleep_until(departure.not_before).await;
+        }
+        let started = setup.clock.now();
+        crew.begin(departure.reason, started);
+        let answer = ask(&setup, started).await;
+        crew.land(started, answer);
+    }
+}
+
+/// Asks the source once, and makes an error of every way in which it may not answer.
+async fn ask<T: Send + Sync + 'static>(setup: &Setup<T>, started: Moment) -> Result<TemporaryToken<T>, Error> {
+    // A source may panic before it returns a future: the call belongs inside.
+    let fetch = AssertUnwindSafe(async { setup.source.fetch().await }).catch_unwind();
+    let timeout = setup.clock.sleep_until(started.monotonic().saturating_add(setup.policy.fetch_timeout));
+    match future::select(std::pin::pin!(fetch), timeout).await {
+        Either::Left((Ok(answer), _)) => answer.map_err(Error::from_source),
+        Either::Left((Err(_), _)) => Err(Error::panicked()),
+        Either::Right(((), _)) => Err(Error::timed_out(setup.policy.fetch_timeout)),
+    }
+}
+
+/// Sees to it that the flight ends for all who wait, also when its task is dropped on the way.
+struct Crew<T> {
+    shared: Weak<Shared<T>>,
+    flight: Arc<Flight>,
+    landed: bool,
+}
+
+impl<T> Crew<T> {
+    fn board(&self) -> Option<Arc<Setup<T>>> {
+        Some(Arc::clone(&self.shared.upgrade()?.setup))
+    }
+
+    fn begin(&self, reason: Reason, started: Moment) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.update(|state, _, _| state.begin(&self.flight, started));
+            shared.emit(&Event::Started { reason });
+        }
+    }
+
+    /// Settles, then wakes, then tells: a listener that panics must not lose a token that was fetched.
+    fn land(mut self, started: Moment, answer: Result<TemporaryToken<T>, Error>) {
+        self.landed = true;
+        let Some(shared) = self.shared.upgrade() else { return };
+        let draw = entropy::draw();
+        let (outcome, status, took) = shared.update(|state, policy, now| {
+            let outcome = state.settle(policy, &self.flight, started, now, answer, draw);
+            (outcome, state.status(policy, now), now.monotonic().saturating_sub(started.monotonic()))
+        });
+        let (landing, event) = match outcome {
+            Some(Ok(())) => {
+                let (generation, remaining) = (status.generation, status.remaining);
+                (Landing::Succeeded, Event::Succeeded { generation, remaining, took })
+            }
+            Some(Err(error)) => (Landing::Failed(error.clone()), Event::Failed { error, took }),
+            None => return self.flight.land(Landing::Lost),
+        };
+        self.flight.land(landing);
+        shared.emit(&event);
+    }
+}
+
+impl<T> Drop for Crew<T> {
+    fn drop(&mut self) {
+        if self.landed {
+            return;
+        }
+        if let Some(shared) = self.shared.upgrade() {
+            shared.update(|state, _, _| state.give_up(&self.flight));
+        }
+        self.flight.land(Landing::Lost);
+    }
+}

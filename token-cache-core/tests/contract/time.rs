@@ -1,0 +1,100 @@
+//! Promises 17 and 18: two clocks, both of them the test's.
+
+use super::*;
+use std::time::SystemTime;
+use token_cache_core::{TokenCache, Zone};
+use token_cache_testing::mock_source;
+
+#[tokio::test]
+async fn p17_a_machine_that_slept_does_not_hand_out_a_dead_token() {
+    let mut bench = Bench::holding(HOUR).await;
+    bench.clock.suspend(HOUR);
+    let get = bench.get();
+    bench.answer("b", HOUR).await;
+    assert_eq!(*get.await.unwrap().unwrap(), "b");
+}
+
+#[tokio::test]
+async fn p17_a_clock_set_back_does_not_keep_a_token_alive() {
+    let mut bench = Bench::holding(HOUR).await;
+    bench.clock.set_wall(bench.clock.wall() - 24 * HOUR);
+    bench.clock.advance(HOUR);
+    let get = bench.get();
+    bench.answer("b", HOUR).await;
+    assert_eq!(*get.await.unwrap().unwrap(), "b");
+}
+
+#[tokio::test]
+async fn p17_a_clock_set_forward_costs_a_refresh_and_nothing_else() {
+    let mut bench = Bench::holding(HOUR).await;
+    bench.clock.advance(SECOND);
+    bench.clock.suspend(24 * HOUR);
+    assert_eq!(*bench.fetch("b", HOUR).await, "b");
+    bench.clock.advance(HOUR / 2);
+    assert_eq!(bench.at_once(), "b");
+    assert_eq!(bench.source.fetches(), 2);
+}
+
+#[tokio::test]
+async fn p17_a_lifetime_counts_from_the_start_of_the_fetch() {
+    let mut bench = Bench::new();
+    let get = bench.get();
+    let fetch = bench.source.next_fetch().await;
+    bench.clock.advance(10 * SECOND);
+    fetch.succeed(TemporaryToken::expires_in("a", HOUR));
+    get.await.unwrap().unwrap();
+    assert_eq!(bench.cache.status().remaining, Some(HOUR - 10 * SECOND));
+}
+
+#[tokio::test]
+async fn the_issuers_own_word_on_the_refresh_takes_the_place_of_the_buffer() {
+    let clock = VirtualClock::new();
+    let (source, mut handle) = mock_source();
+    let cache = TokenCache::builder(source).clock(clock.clone()).build();
+    let get = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.get().await.unwrap() }
+    });
+    let token = TemporaryToken::new("a", clock.after(HOUR)).refresh_at(clock.after(HOUR / 2));
+    handle.next_fetch().await.succeed(token);
+    get.await.unwrap();
+    clock.advance(HOUR / 2 - MS);
+    assert_eq!(cache.status().zone, Zone::Fresh);
+    clock.advance(MS);
+    assert_eq!(cache.status().zone, Zone::NearExpiry);
+}
+
+#[tokio::test]
+async fn jitter_moves_the_refresh_earlier_by_its_share_of_the_buffer_at_the_most() {
+    let mut starts = Vec::new();
+    for _ in 0..50 {
+        let mut bench = Bench::with(|builder| builder.jitter(0.5));
+        bench.fetch("a", HOUR).await;
+        bench.clock.advance(HOUR - 5 * MINUTE - 5 * MINUTE / 2 - MS);
+        assert_eq!(bench.cache.status().zone, Zone::Fresh);
+        while bench.cache.status().zone == Zone::Fresh {
+            bench.clock.advance(SECOND / 4);
+        }
+        let left = bench.cache.status().remaining.unwrap();
+        assert!(left >= 5 * MINUTE - SECOND / 4, "{left:?}");
+        starts.push(left);
+    }
+    starts.sort();
+    starts.dedup();
+    assert!(starts.len() > 10, "drawn anew for each token: {starts:?}");
+}
+
+#[tokio::test]
+async fn p18_no_instant_however_far_makes_the_cache_panic() {
+    let epoch = SystemTime::UNIX_EPOCH;
+    for expires_at in [epoch - HOUR, epoch, epoch + Duration::from_secs(253_402_300_799)] {
+        for now in [epoch - 24 * HOUR, epoch, epoch + 500_000 * HOUR] {
+            let mut bench = Bench::new();
+            bench.clock.set_wall(now);
+            let get = bench.get();
+            bench.source.next_fetch().await.succeed(TemporaryToken::new("a", expires_at));
+            assert_eq!(get.await.unwrap().is_ok(), expires_at > now);
+            let _ = bench.cache.status();
+        }
+    }
+}

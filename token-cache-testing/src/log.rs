@@ -1,0 +1,42 @@
+//! [`EventLog`]: what happened to a cache, in order.
+
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use token_cache_core::Event;
+
+/// Collects the events of a cache. Clones are the same log.
+///
+/// ```
+/// # use token_cache_core::TokenCache;
+/// # use token_cache_testing::{EventLog, mock_source};
+/// # let (source, _handle) = mock_source::<String>();
+/// let log = EventLog::new();
+/// let cache = TokenCache::builder(source).on_event(log.listener()).build();
+/// assert!(log.take().is_empty());
+/// # drop(cache);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct EventLog {
+    events: Arc<Mutex<Vec<Event>>>,
+}
+
+impl EventLog {
+    /// An empty log.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What to give to `TokenCacheBuilder::on_event`.
+    pub fn listener(&self) -> impl Fn(&Event) + Send + Sync + 'static {
+        let events = Arc::clone(&self.events);
+        move |event| events.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone())
+    }
+
+    /// The events since the last call, oldest first.
+    #[must_use]
+    pub fn take(&self) -> Vec<Event> {
+        mem::take(&mut self.events.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
