@@ -9,7 +9,7 @@ async fn p15_a_rejected_token_is_dropped_and_a_new_one_fetched() {
     let mut bench = Bench::holding(HOUR).await;
     bench.clock.advance(MINUTE);
     let token = bench.cache.get().await.unwrap();
-    bench.log.take();
+    drop(bench.log.take());
     bench.cache.invalidate(&token);
     assert!(matches!(bench.log.take()[..], [Event::Invalidated { generation: 1, .. }]));
     assert!(bench.cache.peek().is_none());

@@ -8,6 +8,7 @@ use token_cache_testing::mock_source;
 #[tokio::test]
 async fn p17_a_machine_that_slept_does_not_hand_out_a_dead_token() {
     let mut bench = Bench::holding(HOUR).await;
+    bench.clock.advance(SECOND);
     bench.clock.suspend(HOUR);
     let get = bench.get();
     bench.answer("b", HOUR).await;
