@@ -27,6 +27,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "aws")]
+pub mod aws;
 mod clock;
 mod log;
 mod source;

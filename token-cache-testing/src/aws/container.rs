@@ -1,0 +1,42 @@
+//! The container credentials endpoint, as of ECS and EKS.
+
+use hyper::header::AUTHORIZATION;
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
+use s3s::Body;
+use serde_json::json;
+
+use super::issuer::Issuer;
+use super::keys::{ACCOUNT, AccessKey, ROLE};
+use super::routes::{json, text};
+use super::state::Quality;
+
+pub(crate) const PATH: &str = "/container";
+
+pub(crate) fn answer(issuer: &Issuer, parts: &Parts, quality: Quality) -> Response<Body> {
+    if parts.method != Method::GET {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
+    }
+    if let Some(wanted) = issuer.container_token() {
+        match parts.headers.get(AUTHORIZATION) {
+            None => return text(StatusCode::UNAUTHORIZED, "an authorization token is needed"),
+            Some(token) if token.as_bytes() != wanted.as_bytes() => {
+                return text(StatusCode::FORBIDDEN, "the authorization token is wrong");
+            }
+            Some(_) => {}
+        }
+    }
+    let session = issuer.metadata_session(quality);
+    json(&json!({
+        "RoleArn": format!("arn:aws:iam::{ACCOUNT}:role/{ROLE}"),
+        "AccessKeyId": session.access_key_id(),
+        "SecretAccessKey": session.secret_access_key(),
+        "Token": session.session_token(),
+        "Expiration": expiration(&session),
+    }))
+}
+
+/// RFC 3339 in UTC with milliseconds, which is all that an expiry has.
+pub(crate) fn expiration(session: &AccessKey) -> Option<String> {
+    session.expires_at().map(|time| humantime::format_rfc3339_millis(time).to_string())
+}

@@ -1,0 +1,151 @@
+//! From a request to the endpoint that answers it, through delay and fault.
+
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+use s3s::Body;
+use tokio::sync::watch;
+
+use super::container;
+use super::fault::Fault;
+use super::imds;
+use super::issuer::Issuer;
+use super::serve::{Abort, Handler};
+use super::state::{IssuerCounts, Quality};
+use super::sts;
+
+impl Handler for Issuer {
+    async fn handle(&self, request: Request<Incoming>) -> Result<Response<Body>, Abort> {
+        let (parts, body) = request.into_parts();
+        let Ok(body) = Limited::new(body, LONGEST_BODY).collect().await else {
+            return Ok(text(StatusCode::PAYLOAD_TOO_LARGE, "too large"));
+        };
+        let body = body.to_bytes();
+        let endpoint = Endpoint::of(&parts, &body);
+
+        // A fault that a request finds when it arrives is the one it meets,
+        // even if it is mended while the request waits; and so is one that
+        // comes up while it waits.
+        let mut fault = self.arrive(endpoint);
+        if endpoint.gives_credentials() && !matches!(fault, Some(Fault::Down | Fault::Hang)) {
+            tokio::time::sleep(self.delay()).await;
+            fault = fault.or_else(|| self.fault());
+        }
+        let quality = match fault {
+            None => Quality::Alive,
+            Some(Fault::Down) => return Err(Abort),
+            Some(Fault::Expired) => Quality::Expired,
+            Some(Fault::Garbage) => return Ok(html(GARBAGE)),
+            Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Status(status)) => return Ok(failure(endpoint, status)),
+        };
+        Ok(match endpoint {
+            Endpoint::Container => container::answer(self, &parts, quality),
+            Endpoint::ImdsCredentials | Endpoint::ImdsRole | Endpoint::ImdsToken => imds::answer(self, &parts, quality),
+            Endpoint::AssumeRole | Endpoint::CallerIdentity | Endpoint::OtherSts => {
+                sts::answer(self, parts, body, quality).await
+            }
+            Endpoint::Other if parts.uri.path().starts_with(imds::ROOT) => imds::answer(self, &parts, quality),
+            Endpoint::Other => text(StatusCode::NOT_FOUND, "not found"),
+        })
+    }
+
+    fn cut(&self) -> Option<watch::Receiver<()>> {
+        Some(self.connections_to_close())
+    }
+}
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    AssumeRole,
+    CallerIdentity,
+    Container,
+    ImdsCredentials,
+    ImdsRole,
+    ImdsToken,
+    Other,
+    OtherSts,
+}
+
+impl Endpoint {
+    fn of(parts: &Parts, body: &[u8]) -> Self {
+        match (&parts.method, parts.uri.path()) {
+            (&Method::POST, "/") => match sts::action(body).as_deref() {
+                Some("AssumeRole") => Self::AssumeRole,
+                Some("GetCallerIdentity") => Self::CallerIdentity,
+                _ => Self::OtherSts,
+            },
+            (_, container::PATH) => Self::Container,
+            (_, imds::TOKEN) => Self::ImdsToken,
+            (_, path) => match imds::role(path) {
+                Some("") => Self::ImdsRole,
+                Some(_) => Self::ImdsCredentials,
+                None => Self::Other,
+            },
+        }
+    }
+
+    pub(crate) fn gives_credentials(self) -> bool {
+        matches!(self, Self::AssumeRole | Self::Container | Self::ImdsCredentials)
+    }
+
+    /// Whether a client asks it on its way to credentials.
+    pub(crate) fn leads_to_credentials(self) -> bool {
+        self.gives_credentials() || matches!(self, Self::ImdsRole | Self::ImdsToken)
+    }
+
+    pub(crate) fn is_sts(self) -> bool {
+        matches!(self, Self::AssumeRole | Self::CallerIdentity | Self::OtherSts)
+    }
+
+    pub(crate) fn count(self, counts: &mut IssuerCounts) -> &mut u64 {
+        match self {
+            Self::AssumeRole => &mut counts.assume_role,
+            Self::CallerIdentity => &mut counts.caller_identity,
+            Self::Container => &mut counts.container,
+            Self::ImdsCredentials => &mut counts.imds_credentials,
+            Self::ImdsRole => &mut counts.imds_role,
+            Self::ImdsToken => &mut counts.imds_token,
+            Self::Other | Self::OtherSts => &mut counts.other,
+        }
+    }
+}
+
+pub(crate) fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+pub(crate) fn text(status: StatusCode, body: &'static str) -> Response<Body> {
+    reply(status, "text/plain", Bytes::from_static(body.as_bytes()))
+}
+
+pub(crate) fn json(body: &serde_json::Value) -> Response<Body> {
+    reply(StatusCode::OK, "application/json", body.to_string())
+}
+
+fn html(body: &'static str) -> Response<Body> {
+    reply(StatusCode::OK, "text/html", Bytes::from_static(body.as_bytes()))
+}
+
+/// [`Fault::Status`] in the shape that the endpoint's errors have.
+fn failure(endpoint: Endpoint, status: u16) -> Response<Body> {
+    let status = StatusCode::from_u16(status)
+        .ok()
+        .filter(|status| (200..600).contains(&status.as_u16()))
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    match endpoint.is_sts() {
+        true => sts::failure(status),
+        false => text(status, status.canonical_reason().unwrap_or("failed")),
+    }
+}
+
+/// Many times what AWS allows of an `AssumeRole`.
+const LONGEST_BODY: usize = 64 * 1024;
+
+const GARBAGE: &str = "<html><body><h1>Welcome to the guest network</h1></body></html>";

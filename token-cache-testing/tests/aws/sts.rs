@@ -1,0 +1,184 @@
+//! The Security Token Service.
+
+use std::fmt::Debug;
+use std::time::{Duration, SystemTime};
+
+use crate::common::*;
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
+use token_cache_testing::aws::{AccessKey, Aws};
+
+const ROLE: &str = "arn:aws:iam::111122223333:role/reader";
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn an_assumed_role_works_until_it_says_it_expires() {
+    let aws = kit(Duration::from_millis(1200)).await;
+    let config = config(&aws, credentials(aws.long_term_key())).await;
+    let session = assume(&config).await;
+    let store = store(&aws, session.access_key_id(), session.secret_access_key(), session.session_token());
+    works_until(&store, session.expiry().unwrap()).await;
+    let counts = aws.issuer().counts();
+    assert_eq!((counts.assume_role, counts.answered, counts.sessions), (1, 1, 1));
+    assert_eq!(counts.credential_requests(), 1);
+}
+
+#[tokio::test]
+async fn a_session_may_assume_another_role() {
+    let aws = kit(MINUTE).await;
+    let first = assume(&config(&aws, credentials(&aws.issuer().new_session())).await).await;
+    let second = assume(&config(&aws, first.clone()).await).await;
+    assert_ne!(first.access_key_id(), second.access_key_id());
+    let (id, secret) = (second.access_key_id(), second.secret_access_key());
+    works(&store(&aws, id, secret, second.session_token())).await;
+}
+
+#[tokio::test]
+async fn a_role_lives_as_long_as_asked_unless_the_issuer_is_set_to_less() {
+    let aws = kit(Duration::from_secs(7200)).await;
+    let config = config(&aws, credentials(aws.long_term_key())).await;
+    let client = aws_sdk_sts::Client::new(&config);
+    let lives = async |seconds: Option<i32>| {
+        let request = client.assume_role().role_arn(ROLE).role_session_name("test");
+        let answer = request.set_duration_seconds(seconds).send().await.unwrap();
+        let end = SystemTime::try_from(*answer.credentials().unwrap().expiration()).unwrap();
+        end.duration_since(SystemTime::now()).unwrap().as_secs()
+    };
+    assert!((3590..=3600).contains(&lives(None).await));
+    assert!((890..=900).contains(&lives(Some(900)).await));
+    assert!((7190..=7200).contains(&lives(Some(43_200)).await));
+}
+
+#[tokio::test]
+async fn a_caller_is_told_who_it_is() {
+    let aws = kit(MINUTE).await;
+    let user = config(&aws, credentials(aws.long_term_key())).await;
+    let answer = aws_sdk_sts::Client::new(&user).get_caller_identity().send().await.unwrap();
+    assert_eq!(answer.arn(), Some("arn:aws:iam::123456789012:user/test"));
+    assert_eq!(answer.account(), Some("123456789012"));
+
+    let role = config(&aws, assume(&user).await).await;
+    let answer = aws_sdk_sts::Client::new(&role).get_caller_identity().send().await.unwrap();
+    assert_eq!(answer.arn(), Some("arn:aws:sts::111122223333:assumed-role/reader/test"));
+    assert_eq!(answer.account(), Some("111122223333"));
+    assert_eq!(aws.issuer().counts().caller_identity, 2);
+}
+
+#[tokio::test]
+async fn an_unknown_key_or_a_wrong_token_gets_403_invalid_client_token_id() {
+    let aws = kit(MINUTE).await;
+    let stranger = kit(MINUTE).await.issuer().new_session();
+    let session = aws.issuer().new_session();
+    let with = |token: Option<&str>| {
+        let token = token.map(str::to_owned);
+        let (id, secret) = (session.access_key_id(), session.secret_access_key());
+        Credentials::new(id, secret, token, None, "test")
+    };
+    for credentials in [credentials(&stranger), with(None), with(Some("wrong"))] {
+        refuses(&aws, credentials, 403, "InvalidClientTokenId").await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_secret_gets_403_signature_does_not_match() {
+    let aws = kit(MINUTE).await;
+    let id = aws.long_term_key().access_key_id();
+    let wrong = Credentials::new(id, "wrong", None, None, "test");
+    refuses(&aws, wrong, 403, "SignatureDoesNotMatch").await;
+}
+
+#[tokio::test]
+async fn an_expired_session_gets_403_expired_token() {
+    let aws = kit(Duration::ZERO).await;
+    // Told to the SDK without its expiry, as it would not send it else.
+    let key = aws.issuer().new_session();
+    let token = key.session_token().map(str::to_owned);
+    let (id, secret) = (key.access_key_id(), key.secret_access_key());
+    let expired = Credentials::new(id, secret, token, None, "test");
+    refuses(&aws, expired, 403, "ExpiredToken").await;
+}
+
+#[tokio::test]
+async fn an_unsigned_request_gets_403_missing_authentication_token() {
+    let aws = kit(MINUTE).await;
+    let form = [("Action", "GetCallerIdentity"), ("Version", "2011-06-15")];
+    let request = reqwest::Client::new().post(aws.issuer().sts_endpoint()).form(&form);
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 403);
+    let xml = response.text().await.unwrap();
+    assert!(xml.starts_with("<ErrorResponse"), "{xml}");
+    assert!(xml.contains("<Type>Sender</Type><Code>MissingAuthenticationToken</Code>"), "{xml}");
+}
+
+#[tokio::test]
+async fn a_role_that_is_not_well_asked_for_gets_400_validation_error() {
+    let aws = kit(MINUTE).await;
+    let config = config(&aws, credentials(aws.long_term_key())).await;
+    let client = aws_sdk_sts::Client::new(&config);
+    let ask = || client.assume_role().role_arn(ROLE).role_session_name("test");
+    for request in [
+        client.assume_role().role_arn(ROLE),
+        client.assume_role().role_session_name("test"),
+        ask().role_arn("reader"),
+        ask().role_session_name("not plain"),
+        ask().role_session_name("x"),
+        ask().duration_seconds(899),
+        ask().duration_seconds(43_201),
+    ] {
+        failed(request.send().await.unwrap_err(), 400, "ValidationError");
+    }
+    let chained = self::config(&aws, credentials(&aws.issuer().new_session())).await;
+    let client = aws_sdk_sts::Client::new(&chained);
+    let request = client.assume_role().role_arn(ROLE).role_session_name("test");
+    failed(request.duration_seconds(3601).send().await.unwrap_err(), 400, "ValidationError");
+    assert_eq!(aws.issuer().counts().answered, 0);
+}
+
+#[tokio::test]
+async fn an_action_it_does_not_have_gets_400_invalid_action() {
+    let aws = kit(MINUTE).await;
+    let config = config(&aws, credentials(aws.long_term_key())).await;
+    let client = aws_sdk_sts::Client::new(&config);
+    failed(client.get_session_token().send().await.unwrap_err(), 400, "InvalidAction");
+    assert_eq!(aws.issuer().counts().other, 1);
+}
+
+fn credentials(key: &AccessKey) -> Credentials {
+    let token = key.session_token().map(str::to_owned);
+    let (id, secret) = (key.access_key_id(), key.secret_access_key());
+    Credentials::new(id, secret, token, key.expires_at(), "test")
+}
+
+async fn config(aws: &Aws, credentials: Credentials) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(aws.region().to_owned()))
+        .endpoint_url(aws.issuer().sts_endpoint())
+        .credentials_provider(credentials)
+        .retry_config(RetryConfig::disabled())
+        .load()
+        .await
+}
+
+async fn provider(config: &SdkConfig) -> AssumeRoleProvider {
+    AssumeRoleProvider::builder(ROLE).session_name("test").configure(config).build().await
+}
+
+async fn assume(config: &SdkConfig) -> Credentials {
+    provider(config).await.provide_credentials().await.unwrap()
+}
+
+async fn refuses(aws: &Aws, credentials: Credentials, status: u16, code: &str) {
+    let config = config(aws, credentials).await;
+    failed(provider(&config).await.provide_credentials().await.unwrap_err(), status, code);
+    let client = aws_sdk_sts::Client::new(&config);
+    failed(client.get_caller_identity().send().await.unwrap_err(), status, code);
+}
+
+fn failed(error: impl Debug, status: u16, code: &str) {
+    let text = format!("{error:?}");
+    assert!(text.contains(&format!("StatusCode({status})")), "{text}");
+    assert!(text.contains(&format!("{code:?}")), "{text}");
+}
