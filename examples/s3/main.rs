@@ -46,6 +46,19 @@ struct Args {
     child: bool,
 }
 
+/// An error and its causes, each of them once: some of them tell their cause's text as a part of their own.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for text in error.chain().map(ToString::to_string).filter(|text| !text.is_empty()) {
+        if told.is_empty() {
+            told = text;
+        } else if !told.contains(&text) {
+            told = format!("{told}: {text}");
+        }
+    }
+    told.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
 /// Becomes true with the first Ctrl-C, so that a run can clean up. The second ends the process.
 fn interrupted() -> Arc<AtomicBool> {
     let interrupted = Arc::new(AtomicBool::new(false));
@@ -73,7 +86,7 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("error: {}", format!("{error:#}").lines().collect::<Vec<_>>().join(" "));
+            eprintln!("error: {}", one_line(&error));
             ExitCode::FAILURE
         }
     }

@@ -40,11 +40,11 @@ pub(crate) async fn run(args: &Args, url: &str) -> Result<bool> {
     let (bucket, prefix) = parse(url)?;
     let history = Arc::new(History::default());
     let aws = cache(args, &history).await?;
-    if aws.region().is_none() {
+    let Some(region) = aws.region() else {
         bail!("no AWS region was found; set AWS_REGION, or `region` in the profile that AWS_PROFILE names");
-    }
+    };
     let start = Instant::now();
-    aws.get().await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    aws.get().await?;
     let first = as_nanos(start.elapsed());
 
     let timed = Timed::new(aws.clone());
@@ -52,7 +52,7 @@ pub(crate) async fn run(args: &Args, url: &str) -> Result<bool> {
     let store = Arc::new(builder.with_credentials(Arc::new(timed.clone())).build()?);
     let folder = prefix.join(format!("token-cache-{:016x}", rand::random::<u64>()));
     let reach = store.list(Some(&folder)).try_next().await;
-    reach.with_context(|| format!("cannot list {url}; is the bucket there, and in the region {:?}?", aws.region()))?;
+    reach.with_context(|| format!("cannot list {url} in the region {region}; is the bucket there?"))?;
     timed.take();
 
     let stop = interrupted();

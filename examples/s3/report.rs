@@ -80,7 +80,7 @@ impl Report {
         let Some(raw) = self.raw.take() else { return };
         let recovered = raw.rotations.iter().map(|rotation| rotation.at).find(|at| *at >= since + down);
         let (inside, outside): (Vec<Call>, Vec<Call>) =
-            raw.slowest.iter().partition(|call| call.began >= since && recovered.is_none_or(|end| call.began <= end));
+            raw.slowest.iter().partition(|call| call.ended() >= since && recovered.is_none_or(|end| call.began <= end));
         let slowest_inside = inside.iter().max_by_key(|call| call.nanos);
         let left_at = |began: u64| {
             let session = raw.rotations.iter().rev().find(|rotation| rotation.at <= began)?;
@@ -115,7 +115,7 @@ impl fmt::Display for Report {
         row("get_credential max", span(self.get_credential_ns.max), note)?;
         if let Some(outage) = &self.outage {
             let allowed = match outage.allowed_ns {
-                Some(nanos) => format!("a tenth of what the session had left were {}", span(nanos)),
+                Some(nanos) => format!("a tenth of what the session had left: {}", span(nanos)),
                 None => "the session had expired".to_owned(),
             };
             let recovered = match outage.recovered_after_ms {

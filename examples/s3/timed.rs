@@ -32,6 +32,12 @@ pub(crate) struct Call {
     pub(crate) nanos: u64,
 }
 
+impl Call {
+    pub(crate) const fn ended(&self) -> u64 {
+        self.began + self.nanos / 1_000_000
+    }
+}
+
 impl Timed {
     pub(crate) fn new(inner: AwsTokenCache) -> Self {
         let times = Times { all: nanos(), slowest: BTreeMap::new() };

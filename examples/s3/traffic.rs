@@ -16,6 +16,7 @@ use rand::rngs::StdRng;
 use rand::seq::IteratorRandom;
 use rand::{Rng, RngCore, SeedableRng};
 
+use crate::one_line;
 use crate::timed::{as_nanos, nanos};
 
 /// What came of it.
@@ -79,7 +80,7 @@ impl Worker {
             if let Err(error) = self.operate().await {
                 failed += 1;
                 rejected += u64::from(is_rejection(&error));
-                first_failure.get_or_insert_with(|| format!("{error:#}"));
+                first_failure.get_or_insert_with(|| one_line(&error));
                 // A failure costs nothing here: do not turn it into a loop.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

@@ -3,8 +3,9 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use aws_config::imds::client::error::ImdsError;
+use aws_config::meta::ProviderChainError;
 use aws_credential_types::provider::error::CredentialsError;
-use token_cache_core::Error;
 
 /// An [`SdkConfig`](aws_config::SdkConfig) that cannot give credentials.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -33,10 +34,22 @@ impl FetchError {
 
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let CredentialsError::CredentialsNotLoaded(_) = self.error {
-            f.write_str(WHAT_TO_DO)?;
+        let source = self.error.source();
+        let chain = source.and_then(|source| source.downcast_ref::<ProviderChainError<CredentialsError>>());
+        if let Some(chain) = chain {
+            f.write_str("no AWS credentials were found; tried")?;
+            for (n, attempt) in chain.attempts().iter().enumerate() {
+                // "Not enabled" is what they all say first: what counts is why.
+                let why = attempt.error().source().map_or_else(|| "not set".to_owned(), one_line);
+                write!(f, "{} {} ({why})", if n == 0 { "" } else { "," }, attempt.name())?;
+            }
+            write!(f, "; {WHAT_TO_DO}")
+        } else if source.is_some_and(|source| source.is::<ImdsError>()) {
+            f.write_str("the instance metadata service, which is asked when nothing else is configured, has failed: ")?;
+            write!(f, "{}; {WHAT_TO_DO}", one_line(&self.error))
+        } else {
+            write!(f, "AWS credentials could not be loaded: {}", one_line(&self.error))
         }
-        f.write_str(&one_line(&self.error))
     }
 }
 
@@ -49,45 +62,15 @@ impl fmt::Debug for FetchError {
 // The SDK's error is part of the text: as a source it would be told twice.
 impl StdError for FetchError {}
 
-/// What object_store is told. It shows one level of an error, so all of them are on that one.
-#[cfg(any(feature = "object_store-0_13", feature = "object_store-0_14"))]
-pub(crate) struct Unavailable(Error);
-
-#[cfg(any(feature = "object_store-0_13", feature = "object_store-0_14"))]
-impl Unavailable {
-    pub(crate) const fn new(error: Error) -> Self {
-        Self(error)
-    }
-}
-
-impl fmt::Display for Unavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no AWS credentials at hand: {}", one_line(&self.0))
-    }
-}
-
-impl fmt::Debug for Unavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl StdError for Unavailable {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&self.0)
-    }
-}
-
 /// An error and its sources on one line. Of each only the `Display`: the `Debug` of the SDK's shows whole responses.
-fn one_line(error: &dyn StdError) -> String {
-    let mut levels = Vec::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        levels.push(error.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ").replace(":; ", ": "));
-        next = error.source();
+fn one_line(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(error) = below {
+        text = format!("{text}: {error}");
+        below = error.source();
     }
-    levels.join(": ")
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
-const WHAT_TO_DO: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose a profile with AWS_PROFILE, or run \
-                          where a role is attached; what was tried: ";
+const WHAT_TO_DO: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, choose a profile with AWS_PROFILE, or run where a role is attached";

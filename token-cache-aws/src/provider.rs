@@ -60,7 +60,6 @@ macro_rules! object_store {
 
             use super::{S3Builder, sealed};
             use crate::cache::AwsTokenCache;
-            use crate::error::Unavailable;
 
             pub(super) fn convert(credentials: &Credentials) -> AwsCredential {
                 AwsCredential {
@@ -79,7 +78,7 @@ macro_rules! object_store {
                         .$version
                         .get()
                         .await
-                        .map_err(|error| Error::Generic { store: "S3", source: Box::new(Unavailable::new(error)) })
+                        .map_err(|error| Error::Generic { store: "S3", source: error.into() })
                 }
             }
 

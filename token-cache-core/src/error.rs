@@ -13,7 +13,8 @@ use crate::source::{BoxError, Permanent};
 /// [`source`](StdError::source) is the source's own error, [`retry_after`](Self::retry_after) tells when the cache will ask
 /// again.
 ///
-/// It holds no token. `Debug` shows what `Display` does, with the source's errors as their own `Display` puts them.
+/// `Display` is one sentence that ends with what the source's error says, because many who pass errors on show one level of
+/// them. `Debug` adds what lies below that one. Neither shows the `Debug` of the source's error, which might hold a token.
 #[derive(Clone)]
 pub struct Error {
     cause: Arc<Cause>,
@@ -98,17 +99,17 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.cause.fmt(f)?;
-        match self.retry_after {
-            Some(span) => write!(f, " (next attempt in {span:.1?} at the earliest)"),
-            None => Ok(()),
+        if let Some(span) = self.retry_after {
+            write!(f, " (next attempt in {span:.1?} at the earliest)")?;
         }
+        self.source().map_or(Ok(()), |source| write!(f, ": {source}"))
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")?;
-        let mut source = self.source();
+        let mut source = self.source().and_then(StdError::source);
         while let Some(error) = source {
             write!(f, ": {error}")?;
             source = error.source();

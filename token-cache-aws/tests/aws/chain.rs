@@ -95,7 +95,19 @@ async fn without_credentials_the_error_is_one_line_that_says_what_was_tried_and_
 }
 
 #[tokio::test]
-#[ignore = "the child of the test above"]
+async fn a_metadata_service_that_fails_is_named_in_the_error() {
+    let aws = aws_with_sessions_of(60 * SECOND).await;
+    aws.issuer().fail(token_cache_testing::aws::Fault::Status(403));
+    let output = run("child_prints_its_error", aws.imds_env()).await;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().find_map(|line| line.split_once("ERROR: ")).expect("a line with the error").1;
+    for part in ["instance metadata service", "AWS_ACCESS_KEY_ID", "AWS_PROFILE"] {
+        assert!(line.contains(part), "no {part} in: {line}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "the child of the tests above"]
 async fn child_prints_its_error() {
     let cache = AwsTokenCache::from_env().await.unwrap();
     let error = round_trip(&store(&cache), "object").await.unwrap_err();

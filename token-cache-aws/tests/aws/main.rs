@@ -16,8 +16,8 @@ use object_store_0_14 as object_store;
 use object_store_0_14::aws::{AmazonS3, AmazonS3Builder};
 use object_store_0_14::path::Path;
 use object_store_0_14::{ObjectStoreExt, RetryConfig};
-use token_cache_aws::token_cache_core::TokenCacheBuilder;
 use token_cache_aws::{AwsTokenCache, SdkSource, builder};
+use token_cache_core::TokenCacheBuilder;
 use token_cache_testing::aws::Aws;
 
 const BUCKET: &str = "bucket";

@@ -2,7 +2,7 @@
 
 use super::*;
 use std::sync::atomic::{AtomicBool, Ordering};
-use token_cache_aws::token_cache_core::ErrorKind;
+use token_cache_core::ErrorKind;
 use token_cache_testing::aws::Fault;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

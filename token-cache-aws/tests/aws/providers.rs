@@ -74,7 +74,12 @@ async fn an_error_that_object_store_shows_tells_the_cause_on_one_line() {
     let aws = aws_with_sessions_of(60 * SECOND).await;
     aws.issuer().fail(token_cache_testing::aws::Fault::Status(403));
     let cache = cache_of(&aws, |cache| cache).await;
-    let error = round_trip(&store(&cache), "object").await.unwrap_err().to_string();
-    assert!(error.contains("AccessDenied") && error.contains("next attempt in"), "{error}");
-    assert!(!error.contains('\n'), "{error}");
+    let error = round_trip(&store(&cache), "object").await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("AccessDenied") && text.contains("next attempt in"), "{text}");
+    assert!(!text.contains('\n'), "{text}");
+
+    let source = std::error::Error::source(&error).unwrap();
+    let cause: &token_cache_core::Error = source.downcast_ref().expect("the cache's own error");
+    assert!(std::error::Error::source(cause).unwrap().is::<token_cache_aws::FetchError>());
 }

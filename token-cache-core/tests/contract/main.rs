@@ -1,5 +1,7 @@
 //! The contract of the cache, promise by promise: `pNN_` is the promise that a test keeps. All on virtual time.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod fetching;
 mod lifetime;
 mod outages;
