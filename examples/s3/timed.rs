@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use hdrhistogram::Histogram;
-use object_store_0_14::aws::AwsCredential;
-use object_store_0_14::{CredentialProvider, Result};
+use object_store::aws::AwsCredential;
+use object_store::{CredentialProvider, Result};
 use serde::{Deserialize, Serialize};
 use token_cache_aws::AwsTokenCache;
 

@@ -9,9 +9,9 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use hdrhistogram::Histogram;
-use object_store_0_14::aws::AmazonS3;
-use object_store_0_14::path::Path;
-use object_store_0_14::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::aws::AmazonS3;
+use object_store::path::Path;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use rand::rngs::StdRng;
 use rand::seq::IteratorRandom;
 use rand::{Rng, RngCore, SeedableRng};
@@ -165,8 +165,8 @@ impl Worker {
 
     async fn timed<T>(
         &mut self,
-        request: impl AsyncFnOnce(&AmazonS3) -> object_store_0_14::Result<T>,
-    ) -> object_store_0_14::Result<T> {
+        request: impl AsyncFnOnce(&AmazonS3) -> object_store::Result<T>,
+    ) -> object_store::Result<T> {
         let start = Instant::now();
         let result = request(&self.store).await;
         self.times.saturating_record(as_nanos(start.elapsed()));

@@ -1,7 +1,7 @@
 //! AWS credentials that are always at hand: the SDK's own chain, cached, refreshed ahead, and put under object_store.
 //!
 //! ```no_run
-//! use object_store_0_14 as object_store;
+
 //!
 //! use object_store::{ObjectStoreExt, aws::AmazonS3Builder, path::Path};
 //! use token_cache_aws::AwsTokenCache;

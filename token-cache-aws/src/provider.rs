@@ -11,7 +11,7 @@ pub(crate) struct Views {
     #[cfg(feature = "object_store-0_13")]
     v0_13: View<Credentials, object_store_0_13::aws::AwsCredential>,
     #[cfg(feature = "object_store-0_14")]
-    v0_14: View<Credentials, object_store_0_14::aws::AwsCredential>,
+    v0_14: View<Credentials, object_store::aws::AwsCredential>,
 }
 
 impl Views {
@@ -47,7 +47,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-macro_rules! object_store {
+macro_rules! provider {
     ($feature:literal, $object_store:ident, $version:ident) => {
         #[cfg(feature = $feature)]
         mod $version {
@@ -99,5 +99,5 @@ macro_rules! object_store {
     };
 }
 
-object_store!("object_store-0_13", object_store_0_13, v0_13);
-object_store!("object_store-0_14", object_store_0_14, v0_14);
+provider!("object_store-0_13", object_store_0_13, v0_13);
+provider!("object_store-0_14", object_store, v0_14);

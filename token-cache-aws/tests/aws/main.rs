@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
-use object_store_0_14 as object_store;
-use object_store_0_14::aws::{AmazonS3, AmazonS3Builder};
-use object_store_0_14::path::Path;
-use object_store_0_14::{ObjectStoreExt, RetryConfig};
+
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, RetryConfig};
 use token_cache_aws::{AwsTokenCache, SdkSource, builder};
 use token_cache_core::TokenCacheBuilder;
 use token_cache_testing::aws::Aws;

@@ -19,7 +19,7 @@ async fn two_versions_of_object_store_work_over_one_cache() {
 async fn a_token_is_converted_once_for_all_callers_of_a_version() {
     let aws = aws_with_sessions_of(60 * SECOND).await;
     let cache = cache_of(&aws, |cache| cache).await;
-    let newer: Arc<dyn object_store_0_14::CredentialProvider<Credential = _>> = Arc::new(cache.clone());
+    let newer: Arc<dyn object_store::CredentialProvider<Credential = _>> = Arc::new(cache.clone());
     let older: Arc<dyn object_store_0_13::CredentialProvider<Credential = _>> = Arc::new(cache.clone());
     let first = (newer.get_credential().await.unwrap(), older.get_credential().await.unwrap());
     let again = (newer.get_credential().await.unwrap(), older.get_credential().await.unwrap());
@@ -39,7 +39,7 @@ async fn p07_a_hundred_callers_of_an_empty_cache_cost_one_call_to_the_issuer() {
     let cache = cache_of(&aws, |cache| cache).await;
     let tokens = all(100, |_| {
         let cache = cache.clone();
-        Box::pin(async move { object_store_0_14::CredentialProvider::get_credential(&cache).await.unwrap() })
+        Box::pin(async move { object_store::CredentialProvider::get_credential(&cache).await.unwrap() })
     })
     .await;
     assert!(tokens.iter().all(|token| Arc::ptr_eq(token, &tokens[0])));

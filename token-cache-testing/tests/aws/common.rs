@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use object_store_0_14::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
-use object_store_0_14::path::Path;
-use object_store_0_14::{CredentialProvider, ObjectStoreExt, RetryConfig};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
+use object_store::path::Path;
+use object_store::{CredentialProvider, ObjectStoreExt, RetryConfig};
 use token_cache_testing::aws::{AccessKey, Aws};
 
 pub(crate) const BUCKET: &str = "bucket";
@@ -51,7 +51,7 @@ pub(crate) async fn refusal(store: &AmazonS3) -> (u16, String) {
     refused(&store.get(&Path::from("works")).await.unwrap_err())
 }
 
-pub(crate) fn refused(error: &object_store_0_14::Error) -> (u16, String) {
+pub(crate) fn refused(error: &object_store::Error) -> (u16, String) {
     let text = format!("{error:?}");
     let after = |before| text.split_once(before).map(|(_, rest)| rest);
     let status = after("status: ").and_then(|rest| rest.get(..3)?.parse().ok());
@@ -94,7 +94,7 @@ impl Changing {
 impl CredentialProvider for Changing {
     type Credential = AwsCredential;
 
-    async fn get_credential(&self) -> object_store_0_14::Result<Arc<AwsCredential>> {
+    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
         Ok(Arc::clone(&self.0.lock().unwrap()))
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::common::*;
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_credential_types::provider::ProvideCredentials;
-use object_store_0_14::aws::AmazonS3;
+use object_store::aws::AmazonS3;
 use serde_json::Value;
 use token_cache_testing::aws::Aws;
 

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use crate::common::*;
-use object_store_0_14::ObjectStoreExt;
-use object_store_0_14::path::Path;
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use serde_json::Value;
 use token_cache_testing::aws::{Aws, Fault};
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::common::*;
 use futures::TryStreamExt;
-use object_store_0_14::aws::Checksum;
-use object_store_0_14::path::Path;
-use object_store_0_14::signer::Signer;
-use object_store_0_14::{MultipartUpload, ObjectStore, ObjectStoreExt};
+use object_store::aws::Checksum;
+use object_store::path::Path;
+use object_store::signer::Signer;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -31,7 +31,7 @@ async fn objects_are_written_read_listed_copied_and_deleted() {
 
     store.delete(&path).await.unwrap();
     store.delete(&copy).await.unwrap();
-    assert!(matches!(store.get(&path).await, Err(object_store_0_14::Error::NotFound { .. })));
+    assert!(matches!(store.get(&path).await, Err(object_store::Error::NotFound { .. })));
     assert_eq!(aws.s3().counts().rejected_in_all(), 0);
 }
 
