@@ -74,7 +74,10 @@ async fn follow(args: &Args, aws: &Aws, child: &mut Child) -> Result<Option<Repo
     let mut armed = false;
     while let Some(text) = lines.next_line().await? {
         let progress = match serde_json::from_str(&text) {
-            Ok(Line::Report(report)) => return Ok(Some(*report)),
+            Ok(Line::Report(report)) => {
+                line.finish_and_clear();
+                return Ok(Some(*report));
+            }
             Ok(Line::Progress(progress)) => progress,
             Err(_) => continue,
         };

@@ -151,7 +151,7 @@ async fn show(args: &Args, aws: &AwsTokenCache, timed: &Timed, history: &History
         let status = aws.cache().status();
         let progress = Progress {
             requests: timed.calls(),
-            rotations: history.rotations().len() as u64,
+            rotations: (history.rotations().len() as u64).saturating_sub(1),
             left: status.remaining.map(|span| as_nanos(span) / 1_000_000),
         };
         match &line {
@@ -177,7 +177,7 @@ pub(crate) fn advance(line: &ProgressBar, elapsed: Duration, progress: &Progress
         None => "a session that never expires".to_owned(),
     };
     line.set_position(elapsed.as_secs());
-    line.set_message(format!("{} requests · {} sessions · {left}{trouble}", progress.requests, progress.rotations));
+    line.set_message(format!("{} requests · {} rotations · {left}{trouble}", progress.requests, progress.rotations));
 }
 
 fn tell(args: &Args, report: Report) -> Result<()> {

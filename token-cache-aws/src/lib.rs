@@ -1,15 +1,23 @@
 //! AWS credentials that are always at hand: the SDK's own chain, cached, refreshed ahead, and put under object_store.
 //!
-//! ```no_run
-
-//!
+//! ```
 //! use object_store::{ObjectStoreExt, aws::AmazonS3Builder, path::Path};
 //! use token_cache_aws::AwsTokenCache;
 //!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let aws = AwsTokenCache::from_env().await?; // any source that the SDK's default chain knows
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let kit = token_cache_testing::aws::Aws::builder().start().await?;
+//! # kit.s3().create_bucket("bucket")?;
+//! # let session = kit.issuer().new_session();
+//! # let credentials = aws_credential_types::Credentials::new(
+//! #     session.access_key_id(), session.secret_access_key(), session.session_token().map(str::to_owned),
+//! #     session.expires_at(), "example");
+//! # let config = token_cache_aws::defaults().region("us-east-1").endpoint_url(kit.s3().endpoint())
+//! #     .credentials_provider(credentials).load().await;
+//! let aws = AwsTokenCache::from_sdk_config(&config)?; // or from_env(): whatever the SDK's default chain finds
 //! let store = aws.configure(AmazonS3Builder::new().with_bucket_name("bucket")).build()?;
 //! store.put(&Path::from("hello"), "world".into()).await?;
+//! assert_eq!(store.get(&Path::from("hello")).await?.bytes().await?, "world");
 //! # Ok(())
 //! # }
 //! ```
@@ -45,3 +53,8 @@ pub use crate::cache::{AwsTokenCache, builder};
 pub use crate::error::{ConfigError, FetchError};
 pub use crate::provider::S3Builder;
 pub use crate::source::{SdkSource, defaults};
+
+/// Its code is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

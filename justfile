@@ -1,0 +1,26 @@
+default:
+    @just --list
+
+# what has to pass
+ci:
+    .ci/run
+
+fmt:
+    cargo fmt --all
+
+lint:
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+# the core alone, in seconds
+core:
+    cargo test -p token-cache-core
+
+test:
+    cargo test --all-features
+
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
+
+# traffic through rotations and an outage
+s3 *ARGS:
+    cargo run --release --example s3 -- {{ARGS}}
