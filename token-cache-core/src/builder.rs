@@ -4,11 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cache::{Setup, TokenCache};
+use tokio::runtime::Handle;
+
+use crate::cache::TokenCache;
 use crate::clock::{Clock, SystemClock};
+use crate::entropy;
 use crate::event::Event;
 use crate::policy::{ExpiryBuffer, Policy};
+use crate::shared::{Setup, Shared};
 use crate::source::TokenSource;
+use crate::state::Stored;
+use crate::token::TemporaryToken;
 
 /// Sets up a [`TokenCache`].
 ///
@@ -16,12 +22,15 @@ use crate::source::TokenSource;
 #[must_use]
 pub struct TokenCacheBuilder<T> {
     setup: Setup<T>,
+    initial: Option<TemporaryToken<T>>,
 }
 
 impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     pub(crate) fn new(source: Arc<dyn TokenSource<Token = T>>) -> Self {
         let (clock, policy) = (Arc::new(SystemClock::new()), Policy::default());
-        Self { setup: Setup { source, clock, policy, listener: None } }
+        let setup =
+            Setup { source, clock, policy, same: None, listener: None, runtime: None, name: Arc::from("token") };
+        Self { setup, initial: None }
     }
 
     /// How long before the expiry a refresh in the background begins, at most half of the token's lifetime. Zero:
@@ -103,10 +112,72 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
         self
     }
 
-    /// The cache. Nothing is fetched or started yet.
+    /// A token to begin with, which came with something else: with a table whose credentials are vended, say. One that has
+    /// expired is left aside.
+    ///
+    /// Default: none.
+    pub fn initial(mut self, token: TemporaryToken<T>) -> Self {
+        self.initial = Some(token);
+        self
+    }
+
+    /// While the source is down, hands out a token that has expired, for so long after its expiry at the most. A fetch is
+    /// still tried first whenever the pacing allows; callers wait for it for a tenth of the time that is left.
+    /// [`Status::serves_expired`](crate::Status::serves_expired) and [`Event::ServedExpired`] show it. A token that was
+    /// rejected is never handed out, nor is an expired one to who asks for one that lasts.
+    ///
+    /// Default: zero, that is never. Right where those who check tokens are known to be lenient.
+    pub fn serve_expired_for(mut self, span: Duration) -> Self {
+        self.setup.policy.serve_expired_for = span;
+        self
+    }
+
+    /// Refreshes by timer, without being read, until nothing was read for `idle` (and up to half as long again), or the last
+    /// handle is dropped. The next reader starts it anew. [`Duration::MAX`]: for good.
+    ///
+    /// It begins with [`build`](Self::build) if there is a runtime then, else with the first caller.
+    ///
+    /// Default: off. What nobody reads need not be fetched; with this, a reader after a pause does not wait.
+    pub fn keep_warm(mut self, idle: Duration) -> Self {
+        self.setup.policy.keep_warm = Some(idle);
+        self
+    }
+
+    /// Tells whether two tokens are the same, so that an answer that is the rejected token once more counts as a failed
+    /// fetch. `PartialEq::eq` is one. It is called under the cache's lock, and should be quick.
+    ///
+    /// Default: none. Then the answer of a fetch that had begun before a rejection is not trusted, and one that began after
+    /// it is.
+    pub fn same_token(mut self, same: impl Fn(&T, &T) -> bool + Send + Sync + 'static) -> Self {
+        self.setup.same = Some(Box::new(same));
+        self
+    }
+
+    /// Where to fetch: for programs that keep their I/O on a runtime of its own. It needs its time driver enabled.
+    ///
+    /// Default: the runtime of the caller who finds that a fetch is due.
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.setup.runtime = Some(runtime);
+        self
+    }
+
+    /// What the cache is called in logs and metrics.
+    ///
+    /// Default: `token`.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.setup.name = name.into();
+        self
+    }
+
+    /// The cache. Nothing is fetched or started yet, unless it is to be [kept warm](Self::keep_warm).
     #[must_use]
     pub fn build(self) -> TokenCache<T> {
-        TokenCache::new(self.setup)
+        let Self { setup, initial } = self;
+        let now = setup.clock.now();
+        let initial = initial.and_then(|token| Stored::new(&setup.policy, token, now, now, entropy::draw()).ok());
+        let cache = TokenCache { shared: Arc::new(Shared::new(setup, initial)) };
+        cache.keep_warm();
+        cache
     }
 }
 

@@ -1,25 +1,26 @@
 //! [`TokenCache`]: the handle that callers hold.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures::future::{self, Either};
 use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 
 use crate::builder::TokenCacheBuilder;
-use crate::clock::{Clock, Deadline, Moment};
+use crate::clock::Moment;
 use crate::error::Error;
-use crate::event::{Event, Listener};
-use crate::flight::{Flight, Landing};
+use crate::event::Event;
+use crate::flight::Landing;
 use crate::policy::Policy;
-use crate::published::Published;
+use crate::shared::Shared;
 use crate::source::TokenSource;
-use crate::state::{Checkout, Departure, State};
+use crate::state::{Checkout, Departure, State, Waiting};
 use crate::status::Status;
-use crate::task;
+use crate::subscription::Subscription;
 use crate::view::View;
+use crate::{task, warm};
 
 /// A token that is always at hand: fetched once for all who ask, refreshed before it expires.
 ///
@@ -40,34 +41,13 @@ use crate::view::View;
 /// # }
 /// ```
 pub struct TokenCache<T> {
-    shared: Arc<Shared<T>>,
-}
-
-/// What all clones of a cache share.
-pub(crate) struct Shared<T> {
-    /// Apart, so that a fetch can hold on to it without keeping the cache alive.
-    pub(crate) setup: Arc<Setup<T>>,
-    published: Published<T>,
-    state: Mutex<State<T>>,
-}
-
-/// What a cache is made of and with.
-pub(crate) struct Setup<T> {
-    pub(crate) source: Arc<dyn TokenSource<Token = T>>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) policy: Policy,
-    pub(crate) listener: Option<Listener>,
+    pub(crate) shared: Arc<Shared<T>>,
 }
 
 impl<T: Send + Sync + 'static> TokenCache<T> {
     /// Starts to set up a cache over `source`.
     pub fn builder(source: impl TokenSource<Token = T>) -> TokenCacheBuilder<T> {
         TokenCacheBuilder::new(Arc::new(source))
-    }
-
-    pub(crate) fn new(setup: Setup<T>) -> Self {
-        let (published, state) = (Published::new(), Mutex::new(State::new()));
-        Self { shared: Arc::new(Shared { setup: Arc::new(setup), published, state }) }
     }
 
     /// A token that has not expired.
@@ -98,33 +78,35 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     /// [`ErrorKind::TooShort`](crate::ErrorKind::TooShort) when the source's own tokens do not.
     pub async fn get_valid_for(&self, span: Duration) -> Result<Arc<T>, Error> {
         loop {
-            if let Some(token) = self.shared.published.hit(&*self.shared.setup.clock, span) {
+            if let Some(token) = self.shared.hit(span) {
                 return Ok(token);
             }
-            let decision =
-                |state: &mut State<T>, policy: &Policy, now, can_fetch| state.checkout(policy, now, span, can_fetch);
-            let (landing, own) = match self.shared.decide(decision) {
+            let checkout = self.decide(|state, policy, now, can_fetch| state.checkout(policy, now, span, can_fetch));
+            let (landing, own) = match checkout {
                 Checkout::Ready(token) => return Ok(token),
                 Checkout::ReadyAndRefresh(token, departure) => {
                     self.launch(departure);
                     return Ok(token);
                 }
-                Checkout::Wait(flight, until) => (self.wait(&flight, until).await, false),
-                Checkout::Fetch(departure, until) => (self.wait(&self.launch(departure), until).await, true),
+                Checkout::Wait(waiting) => (self.wait(waiting).await, false),
+                Checkout::Fetch(departure, waiting) => {
+                    self.launch(departure);
+                    (self.wait(waiting).await, true)
+                }
                 Checkout::Refused(error) => return Err(error),
             };
             // What the flight has brought is published; what was there before, is there still.
-            if let Some(token) = self.shared.published.hit(&*self.shared.setup.clock, span) {
+            if let Some(token) = self.shared.hit(span) {
                 return Ok(token);
             }
-            match (landing, self.shared.valid_for(span)) {
+            match (landing, self.shared.look(|state, policy, now| state.fallback(policy, span, now))) {
                 (_, Some(Ok(token))) => return Ok(token),
                 (Some(Landing::Succeeded), Some(Err(too_short))) => return Err(too_short),
                 (Some(Landing::Failed(error)), _) => return Err(error),
                 // Our own runtime goes away: it would lose the next one too.
                 (Some(Landing::Lost), _) if own => return Err(Error::no_runtime()),
-                // Lost with another's runtime, or rejected meanwhile: there is one more to be had.
-                (Some(Landing::Succeeded | Landing::Lost) | None, _) => {}
+                // Lost with another's runtime, or overdue, or the token was rejected: there is one more to be had.
+                _ => {}
             }
         }
     }
@@ -141,19 +123,20 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     /// out.
     pub async fn refresh(&self) -> Result<Arc<T>, Error> {
         loop {
-            let (landing, own) = match self.shared.decide(State::refresh) {
-                Checkout::Ready(token) => return Ok(token),
-                Checkout::Wait(flight, _) => (flight.join().await, false),
-                Checkout::Fetch(departure, _) | Checkout::ReadyAndRefresh(_, departure) => {
-                    (self.launch(departure).join().await, true)
+            let (landing, own) = match self.decide(State::refresh) {
+                Checkout::Ready(token) | Checkout::ReadyAndRefresh(token, _) => return Ok(token),
+                Checkout::Wait(waiting) => (self.wait(waiting).await, false),
+                Checkout::Fetch(departure, waiting) => {
+                    self.launch(departure);
+                    (self.wait(waiting).await, true)
                 }
                 Checkout::Refused(error) => return Err(error),
             };
             match landing {
-                Landing::Succeeded => return self.get().await,
-                Landing::Failed(error) => return Err(error),
-                Landing::Lost if own => return Err(Error::no_runtime()),
-                Landing::Lost => {}
+                Some(Landing::Succeeded) => return self.get().await,
+                Some(Landing::Failed(error)) => return Err(error),
+                Some(Landing::Lost) if own => return Err(Error::no_runtime()),
+                Some(Landing::Discarded | Landing::Lost) | None => {}
             }
         }
     }
@@ -161,17 +144,17 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     /// The stored token, unless it has expired. Never fetches, never waits.
     #[must_use]
     pub fn peek(&self) -> Option<Arc<T>> {
-        let now = self.shared.setup.clock.now();
-        self.shared.lock().peek(now)
+        self.shared.look(|state, _, now| state.peek(now))
     }
 
     /// Drops `token` if it is the stored one: the service it was meant for has rejected it.
     ///
     /// A newer token stays, so a late rejection does no harm. The next [`get`](Self::get) fetches, as soon as the pacing
-    /// allows.
+    /// allows. A fetch that is under way may bring the same token again, as issuers do that cache: its answer is held
+    /// against the rejected token with [`same_token`](TokenCacheBuilder::same_token), or else not trusted, and another
+    /// fetch follows.
     pub fn invalidate(&self, token: &Arc<T>) {
-        let generation = self.shared.update(|state, _, _| state.invalidate(token));
-        if let Some(generation) = generation {
+        if let Some(generation) = self.shared.update(|state, _, _| state.invalidate(token)) {
             self.shared.emit(&Event::Invalidated { generation });
         }
     }
@@ -179,8 +162,13 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     /// What the cache knows at this moment. Never fetches, never waits for a fetch.
     #[must_use]
     pub fn status(&self) -> Status {
-        let now = self.shared.setup.clock.now();
-        self.shared.lock().status(&self.shared.setup.policy, now)
+        self.shared.look(State::status)
+    }
+
+    /// The tokens that are stored from now on, each as it comes: for connections that outlive a token.
+    #[must_use]
+    pub fn subscribe(&self) -> Subscription<T> {
+        Subscription::new(&self.shared)
     }
 
     /// The same cache, seen through `convert`: each token is converted once, and all callers get that one.
@@ -192,70 +180,55 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
         View::new(self.clone(), Box::new(convert))
     }
 
-    /// Waits for the end of `flight`, or for the deadline: then there is none to tell of.
-    async fn wait(&self, flight: &Flight, until: Deadline) -> Option<Landing> {
-        if until == Deadline::NEVER {
-            return Some(flight.join().await);
-        }
-        let patience = self.shared.setup.clock.sleep_until(until.on_monotonic());
-        match future::select(std::pin::pin!(flight.join()), patience).await {
+    /// Asks `state` for a decision.
+    fn decide(&self, decision: impl FnOnce(&mut State<T>, &Policy, Moment, bool) -> Checkout<T>) -> Checkout<T> {
+        let can_fetch = self.shared.runtime().is_some();
+        let checkout = self.shared.update(|state, policy, now| decision(state, policy, now, can_fetch));
+        self.keep_warm();
+        checkout
+    }
+
+    /// Waits for the end of a flight. `None`: not any longer.
+    async fn wait(&self, waiting: Waiting) -> Option<Landing> {
+        let Waiting { flight, patience, overdue } = waiting;
+        let here = Handle::try_current().ok();
+        // Where the flight is driven whenever we are, its own timeout will do.
+        let until = match (&here, patience) {
+            (_, Some(patience)) => patience.min(overdue),
+            (Some(here), None) if !flight.is_on(here) => overdue,
+            (_, None) => return Some(flight.join().await),
+        };
+        let timer = {
+            // Outside of any runtime, the one that was set has a timer too.
+            let _inside = self.shared.setup.runtime.as_ref().filter(|_| here.is_none()).map(Handle::enter);
+            self.shared.setup.clock.sleep_until(until)
+        };
+        match future::select(std::pin::pin!(flight.join()), timer).await {
             Either::Left((landing, _)) => Some(landing),
             Either::Right(((), _)) => None,
         }
     }
 
-    /// Lets a flight depart, in a task of its own.
-    fn launch(&self, departure: Departure) -> Arc<Flight> {
+    /// Lets a flight depart, in a task of its own. Where there is no runtime it is lost at once.
+    pub(crate) fn launch(&self, departure: Departure) {
         let flight = Arc::clone(&departure.flight);
         // The task holds no handle, so that the cache can end while the task runs.
         let fly = task::fly(Arc::downgrade(&self.shared), departure);
-        if let Ok(runtime) = Handle::try_current() {
-            flight.runs_in(runtime.spawn(fly).abort_handle());
-        }
-        flight
-    }
-}
-
-impl<T> Shared<T> {
-    /// Asks `state` for a decision and publishes what follows from it.
-    fn decide(&self, decision: impl FnOnce(&mut State<T>, &Policy, Moment, bool) -> Checkout<T>) -> Checkout<T> {
-        let can_fetch = Handle::try_current().is_ok();
-        self.update(|state, policy, now| decision(state, policy, now, can_fetch))
-    }
-
-    /// Changes the state and publishes what follows, under one lock, so that no older word can come after a newer one.
-    pub(crate) fn update<R>(&self, change: impl FnOnce(&mut State<T>, &Policy, Moment) -> R) -> R {
-        let mut state = self.lock();
-        let now = self.setup.clock.now();
-        let result = change(&mut state, &self.setup.policy, now);
-        let previous = self.published.publish(state.serving(&self.setup.policy, now));
-        drop(state);
-        // The last use of a token may end here, and its destructor is the user's: not under the lock.
-        drop(previous);
-        result
-    }
-
-    /// Tells the listener. One that panics loses the event and nothing else.
-    pub(crate) fn emit(&self, event: &Event) {
-        if let Some(listener) = &self.setup.listener {
-            let _ = catch_unwind(AssertUnwindSafe(|| listener(event)));
+        if let Some(runtime) = self.shared.runtime() {
+            flight.runs_in(runtime.spawn(fly).abort_handle(), &runtime);
         }
     }
 
-    fn valid_for(&self, span: Duration) -> Option<Result<Arc<T>, Error>> {
-        let now = self.setup.clock.now();
-        self.lock().valid_for(span, now)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<T> Drop for Shared<T> {
-    fn drop(&mut self) {
-        if let Some(flight) = self.lock().flight() {
-            flight.abort();
+    /// Starts the refresh by timer, if it was asked for and does not run.
+    pub(crate) fn keep_warm(&self) {
+        if self.shared.setup.policy.keep_warm.is_none() {
+            return;
+        }
+        let mut warm = self.shared.warm.lock().unwrap_or_else(PoisonError::into_inner);
+        if warm.as_ref().is_none_or(AbortHandle::is_finished)
+            && let Some(runtime) = self.shared.runtime()
+        {
+            *warm = Some(runtime.spawn(warm::keep(Arc::downgrade(&self.shared))).abort_handle());
         }
     }
 }
@@ -268,6 +241,9 @@ impl<T> Clone for TokenCache<T> {
 
 impl<T: Send + Sync + 'static> fmt::Debug for TokenCache<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenCache").field("status", &self.status()).finish_non_exhaustive()
+        f.debug_struct("TokenCache")
+            .field("name", &self.shared.setup.name)
+            .field("status", &self.status())
+            .finish_non_exhaustive()
     }
 }

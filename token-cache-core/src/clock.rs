@@ -129,6 +129,11 @@ impl Deadline {
         }
     }
 
+    /// `span` later.
+    pub(crate) fn plus(self, span: Duration) -> Self {
+        Self { monotonic: self.monotonic.saturating_add(span), wall: self.wall.and_then(|wall| wall.checked_add(span)) }
+    }
+
     /// The earlier one, hand by hand.
     pub(crate) fn min(self, other: Self) -> Self {
         let wall = match (self.wall, other.wall) {

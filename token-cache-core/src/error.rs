@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Panicked,
     /// The source failed and says that asking again will not help. Mend the configuration.
     Permanent,
+    /// The source answered with the very token that had been rejected. The cache will ask again by itself.
+    Rejected,
     /// The source failed. The cache will ask again by itself.
     Source,
     /// The source did not answer within the `fetch_timeout`. The cache will ask again by itself.
@@ -51,6 +53,7 @@ impl Error {
             Cause::NoRuntime => ErrorKind::NoRuntime,
             Cause::Panicked => ErrorKind::Panicked,
             Cause::Permanent(_) => ErrorKind::Permanent,
+            Cause::Rejected => ErrorKind::Rejected,
             Cause::Source(_) => ErrorKind::Source,
             Cause::TimedOut(_) => ErrorKind::TimedOut,
             Cause::TooShort { .. } => ErrorKind::TooShort,
@@ -81,6 +84,10 @@ impl Error {
 
     pub(crate) fn panicked() -> Self {
         Cause::Panicked.into()
+    }
+
+    pub(crate) fn rejected() -> Self {
+        Cause::Rejected.into()
     }
 
     pub(crate) fn timed_out(after: Duration) -> Self {
@@ -134,6 +141,8 @@ enum Cause {
     Panicked,
     #[error("the token source failed, and says that asking again will not help")]
     Permanent(#[source] BoxError),
+    #[error("the token source answered with the very token that had been rejected")]
+    Rejected,
     #[error("the token source failed")]
     Source(#[source] BoxError),
     #[error("the token source did not answer within {0:?}")]

@@ -29,8 +29,16 @@ pub enum Event {
     Failed {
         /// Why, and when the next attempt is due.
         error: Error,
+        /// How many fetches in a row have failed, with this one.
+        failures: u32,
         /// How long the fetch took.
         took: Duration,
+    },
+    /// The source is down, and a token that has expired was handed out. Told once a decision, not once a caller.
+    #[non_exhaustive]
+    ServedExpired {
+        /// Its number.
+        generation: u64,
     },
     /// A caller has dropped the stored token.
     #[non_exhaustive]

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use tokio::runtime::{Handle, Id};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -11,7 +12,13 @@ use crate::error::Error;
 #[derive(Debug)]
 pub(crate) struct Flight {
     landing: watch::Sender<Option<Landing>>,
-    task: OnceLock<AbortHandle>,
+    task: OnceLock<Task>,
+}
+
+#[derive(Debug)]
+struct Task {
+    abort: AbortHandle,
+    runtime: Id,
 }
 
 /// How a flight ended.
@@ -20,6 +27,8 @@ pub(crate) enum Landing {
     /// A new token is stored.
     Succeeded,
     Failed(Error),
+    /// Its answer could not be trusted: a token was rejected in the meantime.
+    Discarded,
     /// Its task went away before the end. Nothing is known of the source.
     Lost,
 }
@@ -47,15 +56,20 @@ impl Flight {
         });
     }
 
-    /// The task it runs in, so that it can be aborted.
-    pub(crate) fn runs_in(&self, task: AbortHandle) {
+    /// The task it runs in, so that it can be aborted, and whose runtime can be told from others.
+    pub(crate) fn runs_in(&self, abort: AbortHandle, runtime: &Handle) {
         // A flight departs once.
-        let _ = self.task.set(task);
+        let _ = self.task.set(Task { abort, runtime: runtime.id() });
+    }
+
+    /// Whether it is driven whenever `runtime` is.
+    pub(crate) fn is_on(&self, runtime: &Handle) -> bool {
+        self.task.get().is_some_and(|task| task.runtime == runtime.id())
     }
 
     pub(crate) fn abort(&self) {
         if let Some(task) = self.task.get() {
-            task.abort();
+            task.abort.abort();
         }
     }
 }

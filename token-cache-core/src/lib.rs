@@ -43,6 +43,23 @@
 //! - Expiry is kept on the wall clock and on the monotonic one, and the stricter one counts.
 //! - No `Debug`, error or event holds a token.
 //!
+//! By choice: [`initial`](TokenCacheBuilder::initial) seeds the cache,
+//! [`serve_expired_for`](TokenCacheBuilder::serve_expired_for) outlives an issuer,
+//! [`keep_warm`](TokenCacheBuilder::keep_warm) refreshes without being read, [`subscribe`](TokenCache::subscribe) tells of
+//! new tokens.
+//!
+//! # Features
+//!
+//! None is on by default. The label and field `cache` is the [`name`](TokenCacheBuilder::name).
+//!
+//! - `tracing`: a span `token_fetch` (fields `cache`, `reason`) around each fetch, and one event for each [`Event`]: `info` for
+//!   a new and a rejected token, `warn` for an expired one that is handed out and for the first, second, fourth, eighth ...
+//!   failure in a row, `debug` for the rest.
+//! - `metrics`: the counters `token_cache_fetches_total` (labels `cache`, `outcome`: `ok` or `failed`),
+//!   `token_cache_invalidations_total` and `token_cache_served_expired_total` (`cache`), the histogram
+//!   `token_cache_fetch_seconds` (`cache`, `outcome`; seconds) and the gauge `token_cache_failures` (`cache`; failures in a
+//!   row).
+//!
 //! # What it does not do
 //!
 //! It keeps one token, not one per key; it stores nothing on disk; and it does not ask twice within one fetch, which is
@@ -55,14 +72,18 @@ mod entropy;
 mod error;
 mod event;
 mod flight;
+mod observe;
 mod policy;
 mod published;
+mod shared;
 mod source;
 mod state;
 mod status;
+mod subscription;
 mod task;
 mod token;
 mod view;
+mod warm;
 
 pub use async_trait::async_trait;
 
@@ -73,5 +94,6 @@ pub use crate::error::{Error, ErrorKind};
 pub use crate::event::{Event, Reason};
 pub use crate::source::{BoxError, TokenSource, permanent, source_fn};
 pub use crate::status::{Status, Zone};
+pub use crate::subscription::Subscription;
 pub use crate::token::TemporaryToken;
 pub use crate::view::View;

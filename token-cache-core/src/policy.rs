@@ -31,6 +31,9 @@ pub(crate) struct Policy {
     pub(crate) fetch_timeout: Duration,
     /// Between 0 and 1.
     pub(crate) jitter: f64,
+    pub(crate) serve_expired_for: Duration,
+    /// For how long after the last read.
+    pub(crate) keep_warm: Option<Duration>,
 }
 
 impl Default for Policy {
@@ -42,6 +45,8 @@ impl Default for Policy {
             max_backoff: Duration::from_secs(300),
             fetch_timeout: Duration::from_secs(30),
             jitter: 0.1,
+            serve_expired_for: Duration::ZERO,
+            keep_warm: None,
         }
     }
 }
@@ -148,6 +153,7 @@ mod tests {
             max_backoff: Duration::MAX,
             fetch_timeout: Duration::MAX,
             jitter: 1.0,
+            ..Policy::default()
         };
         assert!(policy.expiry_buffer(Duration::MAX, 1.0) > HOUR);
         assert!(policy.backoff(u32::MAX, None, 1.0) > HOUR);

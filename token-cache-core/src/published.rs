@@ -18,8 +18,8 @@ pub(crate) struct Serving<T> {
 }
 
 impl<T> Published<T> {
-    pub(crate) fn new() -> Self {
-        Self(ArcSwapOption::empty())
+    pub(crate) fn new(serving: Option<Serving<T>>) -> Self {
+        Self(ArcSwapOption::from_pointee(serving))
     }
 
     /// The token, if it may be handed out now to one who needs it to last for `want`. No lock, no allocation, no write

@@ -16,6 +16,8 @@ pub struct Status {
     pub age: Option<Duration>,
     /// Time until the token expires. `None` without a token, or with one that never expires.
     pub remaining: Option<Duration>,
+    /// Whether the token is handed out although it has expired, by `serve_expired_for`.
+    pub serves_expired: bool,
     /// Whether a fetch is under way.
     pub refreshing: bool,
     /// Failed fetches in a row.

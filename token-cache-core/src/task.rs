@@ -6,13 +6,14 @@ use std::sync::{Arc, Weak};
 use futures::FutureExt;
 use futures::future::{self, Either};
 
-use crate::cache::{Setup, Shared};
 use crate::clock::Moment;
 use crate::entropy;
 use crate::error::Error;
 use crate::event::{Event, Reason};
 use crate::flight::{Flight, Landing};
-use crate::state::Departure;
+use crate::observe;
+use crate::shared::{Setup, Shared};
+use crate::state::{Answer, Departure};
 use crate::token::TemporaryToken;
 
 /// The life of one flight. Made at once, so that a task that is dropped before its first poll is noticed too.
@@ -26,18 +27,18 @@ pub(crate) fn fly<T: Send + Sync + 'static>(
         if setup.clock.now().monotonic() < departure.not_before {
             setup.clock.sleep_until(departure.not_before).await;
         }
-        let started = setup.clock.now();
-        crew.begin(departure.reason, started);
-        let answer = ask(&setup, started).await;
-        crew.land(started, answer);
+        let began = setup.clock.now();
+        crew.begin(departure.reason, began);
+        let token = observe::fetch(&setup.name, departure.reason, ask(&setup, began)).await;
+        crew.land(began, token);
     }
 }
 
 /// Asks the source once, and makes an error of every way in which it may not answer.
-async fn ask<T: Send + Sync + 'static>(setup: &Setup<T>, started: Moment) -> Result<TemporaryToken<T>, Error> {
+async fn ask<T: Send + Sync + 'static>(setup: &Setup<T>, began: Moment) -> Result<TemporaryToken<T>, Error> {
     // A source may panic before it returns a future: the call belongs inside.
     let fetch = AssertUnwindSafe(async { setup.source.fetch().await }).catch_unwind();
-    let timeout = setup.clock.sleep_until(started.monotonic().saturating_add(setup.policy.fetch_timeout));
+    let timeout = setup.clock.sleep_until(began.monotonic().saturating_add(setup.policy.fetch_timeout));
     match future::select(std::pin::pin!(fetch), timeout).await {
         Either::Left((Ok(answer), _)) => answer.map_err(Error::from_source),
         Either::Left((Err(_), _)) => Err(Error::panicked()),
@@ -57,32 +58,34 @@ impl<T> Crew<T> {
         Some(Arc::clone(&self.shared.upgrade()?.setup))
     }
 
-    fn begin(&self, reason: Reason, started: Moment) {
+    fn begin(&self, reason: Reason, began: Moment) {
         if let Some(shared) = self.shared.upgrade() {
-            shared.update(|state, _, _| state.begin(&self.flight, started));
+            shared.update(|state, _, _| state.begin(&self.flight, began));
             shared.emit(&Event::Started { reason });
         }
     }
 
     /// Settles, then wakes, then tells: a listener that panics must not lose a token that was fetched.
-    fn land(mut self, started: Moment, answer: Result<TemporaryToken<T>, Error>) {
-        self.landed = true;
+    fn land(mut self, began: Moment, token: Result<TemporaryToken<T>, Error>) {
         let Some(shared) = self.shared.upgrade() else { return };
-        let draw = entropy::draw();
-        let (outcome, status, took) = shared.update(|state, policy, now| {
-            let outcome = state.settle(policy, &self.flight, started, now, answer, draw);
-            (outcome, state.status(policy, now), now.monotonic().saturating_sub(started.monotonic()))
+        let same = shared.setup.same.as_ref();
+        let answer = Answer { began, token, draw: entropy::draw() };
+        let (landing, status, took) = shared.update(|state, policy, now| {
+            let landing = state.settle(policy, same, &self.flight, now, answer);
+            (landing, state.status(policy, now), now.monotonic().saturating_sub(began.monotonic()))
         });
-        let (landing, event) = match outcome {
-            Some(Ok(())) => {
+        self.landed = true;
+        self.flight.land(landing.clone());
+        match landing {
+            Landing::Succeeded => {
                 let (generation, remaining) = (status.generation, status.remaining);
-                (Landing::Succeeded, Event::Succeeded { generation, remaining, took })
+                shared.generations.send_replace(generation);
+                shared.emit(&Event::Succeeded { generation, remaining, took });
             }
-            Some(Err(error)) => (Landing::Failed(error.clone()), Event::Failed { error, took }),
-            None => return self.flight.land(Landing::Lost),
-        };
-        self.flight.land(landing);
-        shared.emit(&event);
+            Landing::Failed(error) => shared.emit(&Event::Failed { error, failures: status.failures, took }),
+            // It had been given up, and that has been told.
+            Landing::Discarded | Landing::Lost => {}
+        }
     }
 }
 

@@ -5,8 +5,9 @@ use token_cache_core::{ErrorKind, Event, Reason};
 
 #[tokio::test]
 async fn p07_every_reason_to_fetch_shares_one_flight() {
-    let mut bench = Bench::with_left(4 * MINUTE).await;
-    let token = bench.cache.peek().unwrap();
+    let mut bench = Bench::with(|builder| builder.same_token(PartialEq::eq));
+    let token = bench.fetch("a", HOUR).await;
+    bench.clock.advance(HOUR - 4 * MINUTE);
     assert_eq!(bench.at_once(), "a"); // near expiry
     let fetch = bench.source.next_fetch().await;
     let refresh = bench.refresh();

@@ -1,0 +1,65 @@
+//! What is told to `tracing` and `metrics`, each if its feature is on.
+
+use crate::event::{Event, Reason};
+
+/// One event a change, and what it counts for.
+pub(crate) fn event(name: &str, event: &Event) {
+    #[cfg(feature = "tracing")]
+    trace(name, event);
+    #[cfg(feature = "metrics")]
+    count(name, event);
+    let _ = (name, event);
+}
+
+/// Runs a fetch in a span of its own.
+pub(crate) fn fetch<F: Future>(name: &str, reason: Reason, fetch: F) -> impl Future<Output = F::Output> {
+    #[cfg(feature = "tracing")]
+    let fetch = tracing::Instrument::instrument(fetch, tracing::info_span!("token_fetch", cache = name, ?reason));
+    let _ = (name, reason);
+    fetch
+}
+
+#[cfg(feature = "tracing")]
+fn trace(name: &str, event: &Event) {
+    match event {
+        Event::Started { reason } => tracing::debug!(cache = name, ?reason, "fetching a token"),
+        Event::Succeeded { generation, remaining, took } => {
+            tracing::info!(cache = name, generation, ?remaining, ?took, "a new token is stored");
+        }
+        // The first, the second, the fourth, the eighth: an outage of a day is some twenty lines.
+        Event::Failed { error, failures, took } if failures.is_power_of_two() => {
+            tracing::warn!(cache = name, %error, failures, ?took, "no new token could be had");
+        }
+        Event::Failed { error, failures, took } => {
+            tracing::debug!(cache = name, %error, failures, ?took, "no new token could be had");
+        }
+        Event::ServedExpired { generation } => {
+            tracing::warn!(cache = name, generation, "the source is down: a token that has expired is handed out");
+        }
+        Event::Invalidated { generation } => tracing::info!(cache = name, generation, "the token was rejected"),
+    }
+}
+
+#[cfg(feature = "metrics")]
+fn count(name: &str, event: &Event) {
+    let cache = || name.to_owned();
+    match event {
+        Event::Started { .. } => {}
+        Event::Succeeded { took, .. } => {
+            metrics::counter!("token_cache_fetches_total", "cache" => cache(), "outcome" => "ok").increment(1);
+            metrics::histogram!("token_cache_fetch_seconds", "cache" => cache(), "outcome" => "ok").record(*took);
+            metrics::gauge!("token_cache_failures", "cache" => cache()).set(0);
+        }
+        Event::Failed { failures, took, .. } => {
+            metrics::counter!("token_cache_fetches_total", "cache" => cache(), "outcome" => "failed").increment(1);
+            metrics::histogram!("token_cache_fetch_seconds", "cache" => cache(), "outcome" => "failed").record(*took);
+            metrics::gauge!("token_cache_failures", "cache" => cache()).set(f64::from(*failures));
+        }
+        Event::ServedExpired { .. } => {
+            metrics::counter!("token_cache_served_expired_total", "cache" => cache()).increment(1);
+        }
+        Event::Invalidated { .. } => {
+            metrics::counter!("token_cache_invalidations_total", "cache" => cache()).increment(1);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What all handles of a cache share, and the one way to change it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use crate::clock::{Clock, Moment};
+use crate::entropy;
+use crate::event::{Event, Listener};
+use crate::flight::Landing;
+use crate::observe;
+use crate::policy::Policy;
+use crate::published::Published;
+use crate::source::TokenSource;
+use crate::state::{State, Stored};
+
+/// What a cache is made of and with.
+pub(crate) struct Setup<T> {
+    pub(crate) source: Arc<dyn TokenSource<Token = T>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) policy: Policy,
+    pub(crate) same: Option<Same<T>>,
+    pub(crate) listener: Option<Listener>,
+    pub(crate) runtime: Option<Handle>,
+    pub(crate) name: Arc<str>,
+}
+
+/// Tells whether two tokens are the same.
+pub(crate) type Same<T> = Box<dyn Fn(&T, &T) -> bool + Send + Sync>;
+
+pub(crate) struct Shared<T> {
+    /// Apart, so that a fetch can hold on to it without keeping the cache alive.
+    pub(crate) setup: Arc<Setup<T>>,
+    published: Published<T>,
+    state: Mutex<State<T>>,
+    /// The number of the token stored last, for those who wait for the next.
+    pub(crate) generations: watch::Sender<u64>,
+    /// The task that keeps the cache warm.
+    pub(crate) warm: Mutex<Option<AbortHandle>>,
+}
+
+impl<T> Shared<T> {
+    pub(crate) fn new(setup: Setup<T>, initial: Option<Stored<T>>) -> Self {
+        let now = setup.clock.now();
+        let state = State::new(initial, now);
+        let generations = watch::Sender::new(state.generation());
+        let published = Published::new(state.serving(&setup.policy, now));
+        Self { setup: Arc::new(setup), published, state: Mutex::new(state), generations, warm: Mutex::new(None) }
+    }
+
+    /// The token, if it may be handed out without a decision to one who needs it to last for `want`.
+    #[inline]
+    pub(crate) fn hit(&self, want: Duration) -> Option<Arc<T>> {
+        self.published.hit(&*self.setup.clock, want)
+    }
+
+    /// Changes the state and publishes what follows, under one lock, so that no older word can come after a newer one.
+    pub(crate) fn update<R>(&self, change: impl FnOnce(&mut State<T>, &Policy, Moment) -> R) -> R {
+        let policy = &self.setup.policy;
+        let mut state = self.lock();
+        let now = self.setup.clock.now();
+        let overdue = match state.is_overdue(policy, now) {
+            true => state.fail_overdue(policy, now, entropy::draw()),
+            false => None,
+        };
+        let result = change(&mut state, policy, now);
+        let failures = state.failures();
+        let expired = state.begins_to_serve_expired(policy, now);
+        let previous = self.published.publish(state.serving(policy, now));
+        drop(state);
+
+        // The last use of a token may end here, and its destructor is the user's: not under the lock.
+        drop(previous);
+        if let Some((flight, error)) = overdue {
+            flight.abort();
+            flight.land(Landing::Failed(error.clone()));
+            self.emit(&Event::Failed { error, failures, took: policy.fetch_timeout });
+        }
+        if let Some(generation) = expired {
+            self.emit(&Event::ServedExpired { generation });
+        }
+        result
+    }
+
+    /// Looks at the state. For what changes nothing.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&State<T>, &Policy, Moment) -> R) -> R {
+        let state = self.lock();
+        look(&state, &self.setup.policy, self.setup.clock.now())
+    }
+
+    /// Tells who asked to be told. A listener that panics loses the event and nothing else.
+    pub(crate) fn emit(&self, event: &Event) {
+        observe::event(&self.setup.name, event);
+        if let Some(listener) = &self.setup.listener {
+            let _ = catch_unwind(AssertUnwindSafe(|| listener(event)));
+        }
+    }
+
+    /// Where to fetch: the runtime that was set, or else the one that the caller is in.
+    pub(crate) fn runtime(&self) -> Option<Handle> {
+        self.setup.runtime.clone().or_else(|| Handle::try_current().ok())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Drop for Shared<T> {
+    fn drop(&mut self) {
+        if let Some(flight) = self.lock().flight() {
+            flight.abort();
+        }
+        if let Some(warm) = self.warm.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            warm.abort();
+        }
+    }
+}
