@@ -114,11 +114,13 @@ impl fmt::Debug for AwsTokenCache {
     }
 }
 
-/// Starts to set up a cache of AWS credentials. It has the defaults of the core but for two:
+/// Starts to set up a cache of AWS credentials, by the `name` of `aws`. It has the defaults of the core but for these:
 ///
 /// - `expiry_buffer`: 5 minutes, but at most half of the lifetime, for credentials that live up to 20 minutes; 15 minutes
 ///   below 90; 60 minutes from there. What the AWS SDKs have agreed on.
 /// - `fetch_timeout`: 60 seconds, the operation timeout of [`defaults`].
+/// - `same_token`: by access key id and session token. So static credentials that were rejected are not tried again as they
+///   are: callers are told that the source has no others.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -131,5 +133,9 @@ impl fmt::Debug for AwsTokenCache {
 /// # }
 /// ```
 pub fn builder(source: impl TokenSource<Token = Credentials>) -> TokenCacheBuilder<Credentials> {
-    TokenCache::builder(source).expiry_buffer_by(expiry_buffer).fetch_timeout(OPERATION_TIMEOUT)
+    TokenCache::builder(source)
+        .expiry_buffer_by(expiry_buffer)
+        .fetch_timeout(OPERATION_TIMEOUT)
+        .same_token(|one, two| one.access_key_id() == two.access_key_id() && one.session_token() == two.session_token())
+        .name("aws")
 }

@@ -82,3 +82,60 @@ fn p12_on_a_runtime_that_is_gone_a_fetch_is_an_error_and_no_loop() {
     let refresh = futures::FutureExt::now_or_never(bench.cache.refresh());
     assert_eq!(refresh.unwrap().unwrap_err().kind(), ErrorKind::NoRuntime);
 }
+
+#[test]
+fn p12_a_runtime_that_is_no_longer_driven_is_noticed() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let (idle, driven) = (runtime(), runtime());
+    let mut bench = Bench::new();
+    // The fetch begins here, and then nobody drives it any more.
+    let _never_answered = idle.block_on(async {
+        let _get = bench.get();
+        bench.source.next_fetch().await
+    });
+    driven.block_on(async {
+        bench.clock.advance(10 * SECOND);
+        let waiting = bench.get();
+        settled().await;
+        assert!(!waiting.is_finished(), "nothing is known yet");
+        bench.clock.advance(20 * SECOND);
+        assert_eq!(waiting.await.unwrap().unwrap_err().kind(), ErrorKind::TimedOut, "nobody outwaits the timeout");
+        bench.clock.advance(2 * SECOND);
+        assert_eq!(*bench.fetch("a", HOUR).await, "a");
+    });
+    assert_eq!(bench.source.fetches(), 2);
+}
+
+#[test]
+fn p12_a_refresh_that_is_no_longer_driven_holds_up_nobody_and_is_replaced() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let (idle, driven) = (runtime(), runtime());
+    let mut bench = Bench::new();
+    driven.block_on(bench.fetch("a", 12 * HOUR));
+    bench.clock.advance(12 * HOUR - 5 * MINUTE);
+    idle.block_on(async { assert_eq!(bench.at_once(), "a") }); // spawns a task that never runs
+    driven.block_on(async {
+        assert_eq!(bench.at_once(), "a");
+        bench.clock.advance(30 * SECOND);
+        assert_eq!(bench.at_once(), "a");
+        assert_eq!(bench.cache.status().failures, 1);
+        bench.clock.advance(2 * SECOND);
+        assert_eq!(bench.at_once(), "a");
+        bench.answer("b", HOUR).await;
+        assert_eq!(bench.at_once(), "b");
+    });
+}
+
+#[test]
+fn a_runtime_of_its_own_fetches_for_callers_in_none() {
+    let own = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+    let mut bench = Bench::with(|builder| builder.runtime(own.handle().clone()));
+    let (clock, cache) = (bench.clock.clone(), bench.cache.clone());
+    let issuer = std::thread::spawn(move || {
+        let token = TemporaryToken::new("a", clock.after(HOUR));
+        futures::executor::block_on(bench.source.next_fetch()).succeed(token);
+        bench
+    });
+    assert_eq!(*futures::executor::block_on(cache.get()).unwrap(), "a");
+    issuer.join().unwrap();
+}

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod choices;
 mod fetching;
 mod lifetime;
 mod outages;
@@ -9,6 +10,7 @@ mod pacing;
 mod rejection;
 mod secrets;
 mod serving;
+mod sight;
 mod time;
 mod views;
 

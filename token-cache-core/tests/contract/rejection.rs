@@ -1,7 +1,7 @@
-//! Promise 15: a token that was turned down.
+//! Promises 15 and 16: a token that was turned down.
 
 use super::*;
-use token_cache_core::{Event, TokenCache};
+use token_cache_core::{ErrorKind, Event, TokenCache};
 use token_cache_testing::mock_source;
 
 #[tokio::test]
@@ -87,4 +87,74 @@ async fn p15_a_hundred_rejections_of_one_token_cost_one_fetch() {
         assert_eq!(*caller.await.unwrap().unwrap(), "b");
     }
     assert_eq!(bench.source.fetches(), 2);
+}
+
+/// A refresh is under way, and "a" is rejected in the middle of it.
+async fn rejected_during_a_refresh(same: bool) -> (Bench, token_cache_testing::Fetch<Token>) {
+    let mut bench = Bench::with(|builder| if same { builder.same_token(PartialEq::eq) } else { builder });
+    let token = bench.fetch("a", HOUR).await;
+    bench.clock.advance(HOUR - 4 * MINUTE);
+    bench.at_once();
+    let fetch = bench.source.next_fetch().await;
+    bench.cache.invalidate(&token);
+    (bench, fetch)
+}
+
+#[tokio::test]
+async fn p16_a_fetch_from_before_the_rejection_cannot_bring_the_rejected_token_back() {
+    for same in [true, false] {
+        let (mut bench, fetch) = rejected_during_a_refresh(same).await;
+        let get = bench.get();
+        fetch.succeed(TemporaryToken::new("a", bench.clock.after(HOUR)));
+        settled().await;
+        assert!(bench.cache.peek().is_none(), "comparable: {same}");
+        if same {
+            assert_eq!(get.await.unwrap().unwrap_err().kind(), ErrorKind::Rejected);
+            bench.clock.advance(2 * SECOND);
+            assert_eq!(*bench.fetch("b", HOUR).await, "b");
+        } else {
+            bench.clock.advance(SECOND);
+            bench.answer("b", HOUR).await;
+            assert_eq!(*get.await.unwrap().unwrap(), "b");
+        }
+    }
+}
+
+#[tokio::test]
+async fn p16_what_is_known_to_be_another_token_is_taken_from_a_fetch_before_the_rejection() {
+    let (bench, fetch) = rejected_during_a_refresh(true).await;
+    let get = bench.get();
+    fetch.succeed(TemporaryToken::new("b", bench.clock.after(HOUR)));
+    assert_eq!(*get.await.unwrap().unwrap(), "b");
+}
+
+#[tokio::test]
+async fn p16_a_source_that_knows_only_the_rejected_token_is_asked_at_growing_distances() {
+    let mut bench = Bench::with(|builder| builder.same_token(PartialEq::eq));
+    let token = bench.fetch("a", HOUR).await;
+    bench.cache.invalidate(&token);
+    let mut asked = 0;
+    for _ in 0..600 {
+        bench.clock.advance(100 * MS);
+        let get = bench.get();
+        settled().await;
+        if bench.source.fetches() > asked + 1 {
+            asked += 1;
+            bench.answer("a", HOUR).await;
+        }
+        if get.is_finished() {
+            assert_eq!(get.await.unwrap().unwrap_err().kind(), ErrorKind::Rejected);
+        }
+    }
+    assert!((12..=28).contains(&asked), "asked {asked} times in a minute");
+}
+
+#[tokio::test]
+async fn p16_without_a_comparison_a_fetch_from_after_the_rejection_is_taken_at_its_word() {
+    let mut bench = Bench::holding(HOUR).await;
+    bench.clock.advance(SECOND);
+    let token = bench.cache.get().await.unwrap();
+    bench.cache.invalidate(&token);
+    let again = bench.fetch("a", HOUR).await;
+    assert!(!Arc::ptr_eq(&token, &again));
 }
