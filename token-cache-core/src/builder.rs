@@ -11,6 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::entropy;
 use crate::event::Event;
 use crate::policy::{ExpiryBuffer, Policy};
+use crate::runtime::Runtime;
 use crate::shared::{Setup, Shared};
 use crate::source::TokenSource;
 use crate::state::Stored;
@@ -157,7 +158,7 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     ///
     /// Default: the runtime of the caller who finds that a fetch is due.
     pub fn runtime(mut self, runtime: Handle) -> Self {
-        self.setup.runtime = Some(runtime);
+        self.setup.runtime = Some(Runtime::new(runtime));
         self
     }
 

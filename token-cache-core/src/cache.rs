@@ -5,8 +5,6 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures::future::{self, Either};
-use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
 
 use crate::builder::TokenCacheBuilder;
 use crate::clock::Moment;
@@ -14,6 +12,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::flight::Landing;
 use crate::policy::Policy;
+use crate::runtime::{Runtime, Task};
 use crate::shared::Shared;
 use crate::source::TokenSource;
 use crate::state::{Checkout, Departure, State, Waiting};
@@ -191,17 +190,17 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     /// Waits for the end of a flight. `None`: not any longer.
     async fn wait(&self, waiting: Waiting) -> Option<Landing> {
         let Waiting { flight, patience, overdue } = waiting;
-        let here = Handle::try_current().ok();
+        let here = Runtime::current();
         // Where the flight is driven whenever we are, its own timeout will do.
         let until = match (&here, patience) {
             (_, Some(patience)) => patience.min(overdue),
             (Some(here), None) if !flight.is_on(here) => overdue,
             (_, None) => return Some(flight.join().await),
         };
-        let timer = {
-            // Outside of any runtime, the one that was set has a timer too.
-            let _inside = self.shared.setup.runtime.as_ref().filter(|_| here.is_none()).map(Handle::enter);
-            self.shared.setup.clock.sleep_until(until)
+        let sleep = || self.shared.setup.clock.sleep_until(until);
+        let timer = match (&here, &self.shared.setup.runtime) {
+            (None, Some(runtime)) => runtime.inside(sleep),
+            _ => sleep(),
         };
         match future::select(std::pin::pin!(flight.join()), timer).await {
             Either::Left((landing, _)) => Some(landing),
@@ -215,7 +214,7 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
         // The task holds no handle, so that the cache can end while the task runs.
         let fly = task::fly(Arc::downgrade(&self.shared), departure);
         if let Some(runtime) = self.shared.runtime() {
-            flight.runs_in(runtime.spawn(fly).abort_handle(), &runtime);
+            flight.runs_in(runtime.spawn(fly));
         }
     }
 
@@ -225,10 +224,10 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
             return;
         }
         let mut warm = self.shared.warm.lock().unwrap_or_else(PoisonError::into_inner);
-        if warm.as_ref().is_none_or(AbortHandle::is_finished)
+        if warm.as_ref().is_none_or(Task::is_finished)
             && let Some(runtime) = self.shared.runtime()
         {
-            *warm = Some(runtime.spawn(warm::keep(Arc::downgrade(&self.shared))).abort_handle());
+            *warm = Some(runtime.spawn(warm::keep(Arc::downgrade(&self.shared))));
         }
     }
 }

@@ -2,23 +2,18 @@
 
 use std::sync::OnceLock;
 
-use tokio::runtime::{Handle, Id};
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 
 use crate::error::Error;
+use crate::runtime::{Runtime, Task};
+use crate::sync::Gate;
 
 /// A fetch that belongs to no caller: it runs in a task of its own, and whoever wants its outcome joins.
 #[derive(Debug)]
 pub(crate) struct Flight {
     landing: watch::Sender<Option<Landing>>,
     task: OnceLock<Task>,
-}
-
-#[derive(Debug)]
-struct Task {
-    abort: AbortHandle,
-    runtime: Id,
+    gate: Gate,
 }
 
 /// How a flight ended.
@@ -35,11 +30,12 @@ pub(crate) enum Landing {
 
 impl Flight {
     pub(crate) fn new() -> Self {
-        Self { landing: watch::Sender::new(None), task: OnceLock::new() }
+        Self { landing: watch::Sender::new(None), task: OnceLock::new(), gate: Gate::default() }
     }
 
     /// Waits for the end. Dropping the future leaves the flight and everybody else alone.
     pub(crate) async fn join(&self) -> Landing {
+        self.gate.pass();
         let mut landing = self.landing.subscribe();
         match landing.wait_for(Option::is_some).await {
             Ok(landing) => landing.clone().unwrap_or(Landing::Lost),
@@ -49,6 +45,7 @@ impl Flight {
 
     /// Tells all who wait. The first word counts.
     pub(crate) fn land(&self, landing: Landing) {
+        self.gate.pass();
         self.landing.send_if_modified(|current| {
             let first = current.is_none();
             current.get_or_insert(landing);
@@ -57,19 +54,19 @@ impl Flight {
     }
 
     /// The task it runs in, so that it can be aborted, and whose runtime can be told from others.
-    pub(crate) fn runs_in(&self, abort: AbortHandle, runtime: &Handle) {
+    pub(crate) fn runs_in(&self, task: Task) {
         // A flight departs once.
-        let _ = self.task.set(Task { abort, runtime: runtime.id() });
+        let _ = self.task.set(task);
     }
 
     /// Whether it is driven whenever `runtime` is.
-    pub(crate) fn is_on(&self, runtime: &Handle) -> bool {
-        self.task.get().is_some_and(|task| task.runtime == runtime.id())
+    pub(crate) fn is_on(&self, runtime: &Runtime) -> bool {
+        self.task.get().is_some_and(|task| task.is_on(runtime))
     }
 
     pub(crate) fn abort(&self) {
         if let Some(task) = self.task.get() {
-            task.abort.abort();
+            task.abort();
         }
     }
 }

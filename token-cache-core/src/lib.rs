@@ -75,16 +75,21 @@ mod flight;
 mod observe;
 mod policy;
 mod published;
+mod runtime;
 mod shared;
 mod source;
 mod state;
 mod status;
 mod subscription;
+mod sync;
 mod task;
 mod token;
 mod view;
 mod warm;
 
+#[cfg(token_cache_loom)]
+#[doc(hidden)]
+pub use crate::runtime::block_on;
 pub use async_trait::async_trait;
 
 pub use crate::builder::TokenCacheBuilder;

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
-
 use crate::clock::{Clock, Deadline};
+use crate::sync::Slot;
 
-pub(crate) struct Published<T>(ArcSwapOption<Serving<T>>);
+pub(crate) struct Published<T>(Slot<Serving<T>>);
 
 /// A token, and what a reader has to know of it.
 pub(crate) struct Serving<T> {
@@ -19,24 +18,25 @@ pub(crate) struct Serving<T> {
 
 impl<T> Published<T> {
     pub(crate) fn new(serving: Option<Serving<T>>) -> Self {
-        Self(ArcSwapOption::from_pointee(serving))
+        Self(Slot::new(serving))
     }
 
     /// The token, if it may be handed out now to one who needs it to last for `want`. No lock, no allocation, no write
     /// but to the count of its `Arc`.
     #[inline]
     pub(crate) fn hit(&self, clock: &dyn Clock, want: Duration) -> Option<Arc<T>> {
-        let serving = self.0.load();
-        let serving = serving.as_deref()?;
-        // The time is read last: a thread that was stopped in between must not judge by an old one.
-        let now = clock.now();
-        let serves = serving.until.is_ahead_of(now) && (want.is_zero() || serving.expires.leaves(want, now));
-        serves.then(|| Arc::clone(&serving.token))
+        self.0.read(|serving| {
+            let serving = serving?;
+            // The time is read last: a thread that was stopped in between must not judge by an old one.
+            let now = clock.now();
+            let serves = serving.until.is_ahead_of(now) && (want.is_zero() || serving.expires.leaves(want, now));
+            serves.then(|| Arc::clone(&serving.token))
+        })
     }
 
     /// Puts up what `state` decided, and returns what stood there, for the caller to drop outside of its lock.
     #[must_use]
     pub(crate) fn publish(&self, serving: Option<Serving<T>>) -> Option<Arc<Serving<T>>> {
-        self.0.swap(serving.map(Arc::new))
+        self.0.swap(serving)
     }
 }

@@ -1,12 +1,10 @@
 //! What all handles of a cache share, and the one way to change it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 
 use crate::clock::{Clock, Moment};
 use crate::entropy;
@@ -15,8 +13,10 @@ use crate::flight::Landing;
 use crate::observe;
 use crate::policy::Policy;
 use crate::published::Published;
+use crate::runtime::{Runtime, Task};
 use crate::source::TokenSource;
 use crate::state::{State, Stored};
+use crate::sync::{Mutex, MutexGuard};
 
 /// What a cache is made of and with.
 pub(crate) struct Setup<T> {
@@ -25,7 +25,7 @@ pub(crate) struct Setup<T> {
     pub(crate) policy: Policy,
     pub(crate) same: Option<Same<T>>,
     pub(crate) listener: Option<Listener>,
-    pub(crate) runtime: Option<Handle>,
+    pub(crate) runtime: Option<Runtime>,
     pub(crate) name: Arc<str>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Shared<T> {
     /// The number of the token stored last, for those who wait for the next.
     pub(crate) generations: watch::Sender<u64>,
     /// The task that keeps the cache warm.
-    pub(crate) warm: Mutex<Option<AbortHandle>>,
+    pub(crate) warm: Mutex<Option<Task>>,
 }
 
 impl<T> Shared<T> {
@@ -101,8 +101,8 @@ impl<T> Shared<T> {
     }
 
     /// Where to fetch: the runtime that was set, or else the one that the caller is in.
-    pub(crate) fn runtime(&self) -> Option<Handle> {
-        self.setup.runtime.clone().or_else(|| Handle::try_current().ok())
+    pub(crate) fn runtime(&self) -> Option<Runtime> {
+        self.setup.runtime.clone().or_else(Runtime::current)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
