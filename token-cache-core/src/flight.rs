@@ -30,7 +30,7 @@ pub(crate) enum Landing {
 
 impl Flight {
     pub(crate) fn new() -> Self {
-        Self { landing: watch::Sender::new(None), task: OnceLock::new(), gate: Gate::default() }
+        Self { landing: watch::Sender::new(None), task: OnceLock::new(), gate: Gate::new() }
     }
 
     /// Waits for the end. Dropping the future leaves the flight and everybody else alone.

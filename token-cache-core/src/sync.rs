@@ -29,10 +29,14 @@ mod imp {
     }
 
     /// A place where another thread may come in between. Here that is everywhere.
-    #[derive(Debug, Default)]
+    #[derive(Debug)]
     pub(crate) struct Gate;
 
     impl Gate {
+        pub(crate) const fn new() -> Self {
+            Self
+        }
+
         #[inline]
         pub(crate) const fn pass(&self) {}
     }
@@ -68,13 +72,11 @@ mod imp {
     #[derive(Debug)]
     pub(crate) struct Gate(AtomicUsize);
 
-    impl Default for Gate {
-        fn default() -> Self {
+    impl Gate {
+        pub(crate) fn new() -> Self {
             Self(AtomicUsize::new(0))
         }
-    }
 
-    impl Gate {
         pub(crate) fn pass(&self) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
