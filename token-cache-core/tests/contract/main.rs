@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod choices;
+mod design;
 mod fetching;
 mod lifetime;
 mod outages;
