@@ -1,0 +1,85 @@
+//! The identity cache of the AWS SDK's clients.
+
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use async_trait::async_trait;
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_async::time::SystemTimeSource;
+use aws_smithy_runtime::client::auth::no_auth::{NO_AUTH_SCHEME_ID, NoAuthScheme};
+use aws_smithy_runtime::client::identity::IdentityCache;
+use aws_smithy_runtime::client::orchestrator::endpoints::StaticUriEndpointResolver;
+use aws_smithy_runtime::client::retries::strategy::NeverRetryStrategy;
+use aws_smithy_runtime_api::client::auth::static_resolver::StaticAuthSchemeOptionResolver;
+use aws_smithy_runtime_api::client::identity::{
+    Identity, IdentityFuture, ResolveCachedIdentity, ResolveIdentity, SharedIdentityCache, SharedIdentityResolver,
+};
+use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, RuntimeComponentsBuilder};
+use aws_smithy_types::config_bag::ConfigBag;
+
+use super::{Caller, Peer};
+use crate::script::Script;
+
+pub(crate) struct Smithy;
+
+#[derive(Debug)]
+struct Source(Arc<Script>);
+
+struct Lazy {
+    cache: SharedIdentityCache,
+    resolver: SharedIdentityResolver,
+    components: RuntimeComponents,
+    config: ConfigBag,
+}
+
+impl Peer for Smithy {
+    fn name(&self) -> &'static str {
+        "AWS SDK, lazy"
+    }
+
+    fn package(&self) -> Option<&'static str> {
+        Some("aws-smithy-runtime")
+    }
+
+    fn note(&self) -> &'static str {
+        "`IdentityCache::lazy()` with its defaults over a `ResolveIdentity`, in the components of a client; its window is 10 s"
+    }
+
+    fn fresh(&self, script: Arc<Script>) -> anyhow::Result<Arc<dyn Caller>> {
+        let cache = IdentityCache::lazy().build();
+        let resolver = SharedIdentityResolver::new(Source(script));
+        // Time is all that the cache takes from these; the others have to be there.
+        let components = RuntimeComponentsBuilder::new("peers")
+            .with_time_source(Some(SystemTimeSource::new()))
+            .with_sleep_impl(Some(TokioSleep::new()))
+            .with_identity_cache(Some(cache.clone()))
+            .with_auth_scheme_option_resolver(Some(StaticAuthSchemeOptionResolver::new(Vec::new())))
+            .with_auth_scheme(NoAuthScheme::new())
+            .with_identity_resolver(NO_AUTH_SCHEME_ID, resolver.clone())
+            .with_endpoint_resolver(Some(StaticUriEndpointResolver::http_localhost(1)))
+            .with_retry_strategy(Some(NeverRetryStrategy::new()))
+            .build()?;
+        Ok(Arc::new(Lazy { cache, resolver, components, config: ConfigBag::base() }))
+    }
+}
+
+impl ResolveIdentity for Source {
+    fn resolve_identity<'a>(&'a self, _: &'a RuntimeComponents, _: &'a ConfigBag) -> IdentityFuture<'a> {
+        IdentityFuture::new(async {
+            let issued = self.0.fetch().await?;
+            Ok(Identity::new(issued.number, Some(issued.expires_at)))
+        })
+    }
+}
+
+#[async_trait]
+impl Caller for Lazy {
+    async fn get(&self) -> anyhow::Result<usize> {
+        let identity = self
+            .cache
+            .resolve_cached_identity(self.resolver.clone(), &self.components, &self.config)
+            .await
+            .map_err(|error| anyhow!(error))?;
+        identity.data().copied().context("another's identity")
+    }
+}
