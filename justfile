@@ -24,3 +24,7 @@ doc:
 # traffic through rotations and an outage
 s3 *ARGS:
     cargo run --release --example s3 -- {{ARGS}}
+
+# this cache and its published peers, side by side
+peers *ARGS:
+    cargo run --release -p token-cache-peers -- {{ARGS}}
