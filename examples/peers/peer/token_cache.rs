@@ -24,7 +24,8 @@ impl Peer for TokenCachePeer {
 
     fn note(&self) -> &'static str {
         "defaults, but for a buffer of 300 s by rule, which does not scale with the token: so that one with 5 s left is as \
-         due for a refresh here as it is in its peers"
+         due for a refresh here as it is in its peers. C and D are run again, twice at the most, when they do not come to what \
+         is asked of them"
     }
 
     fn fresh(&self, script: Arc<Script>) -> anyhow::Result<Arc<dyn Caller>> {
