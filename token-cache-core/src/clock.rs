@@ -113,7 +113,7 @@ impl Deadline {
     /// At `wall`, and on the monotonic hand as far from `start` as `wall` is.
     pub(crate) fn at(wall: SystemTime, start: Moment) -> Self {
         match wall.duration_since(start.wall) {
-            Ok(span) => Self { wall: Some(wall), ..Self::after(start, span) },
+            Ok(span) => Self::after(start, span),
             Err(_) => Self::PAST,
         }
     }

@@ -105,7 +105,7 @@ impl<T> Shared<T> {
         self.setup.runtime.clone().or_else(Runtime::current)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

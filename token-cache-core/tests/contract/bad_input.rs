@@ -42,6 +42,16 @@ async fn all_settings_at_once_bear_every_token_on_every_clock() {
     }
 }
 
+#[tokio::test]
+async fn p12_a_rule_that_panics_keeps_nobody_waiting() {
+    let clock = Hands(Arc::new(Mutex::new(starts()[0])));
+    let source = source_fn(|| async { Ok::<_, std::io::Error>(TemporaryToken::expires_in((), HOUR)) });
+    let builder = TokenCache::builder(source).clock(clock.clone());
+    let cache = builder.expiry_buffer_by(|_| std::panic::resume_unwind(Box::new("a rule that panics"))).build();
+    assert!(ends(cache.get().boxed(), &clock).await.is_some(), "get hangs");
+    assert!(ends(cache.get().boxed(), &clock).await.is_some(), "the next get hangs");
+}
+
 /// Goes through the life of a cache, and far past every end.
 async fn bears(settings: &[Setting], token: Token, start: Moment) {
     let told = || format!("{settings:?} {token:?} {start:?}");

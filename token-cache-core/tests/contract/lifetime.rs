@@ -139,3 +139,19 @@ fn a_runtime_of_its_own_fetches_for_callers_in_none() {
     assert_eq!(*futures::executor::block_on(cache.get()).unwrap(), "a");
     issuer.join().unwrap();
 }
+
+#[test]
+fn p12_no_waiter_outwaits_the_fetch_timeout_on_a_runtime_that_is_not_driven() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let (idle, driven, bench) = (runtime(), runtime(), Bench::new());
+    // The flight departs on a runtime that turns no more, and that lives on.
+    idle.block_on(async { assert!(bench.get_at_once().is_none()) });
+    driven.block_on(async {
+        let get = bench.get();
+        settled().await;
+        bench.clock.advance(30 * SECOND);
+        settled().await;
+        assert!(get.is_finished() || bench.source.fetches() > 0, "waits for what will not come");
+    });
+    drop(idle);
+}
