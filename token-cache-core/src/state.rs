@@ -126,13 +126,14 @@ impl<T> State<T> {
     /// What a caller who asks for a fetch is to do.
     pub(crate) fn refresh(&mut self, policy: &Policy, now: Moment, can_fetch: bool) -> Checkout<T> {
         self.read = now.monotonic;
-        if can_fetch && self.may_depart(policy, now) {
+        let departs = self.may_depart(policy, now);
+        if departs && can_fetch {
             let (departure, waiting) = self.depart(policy, Reason::Requested, now.monotonic, None);
             return Checkout::Fetch(departure, waiting);
         }
         match (&self.airborne, self.refusal(policy, now), self.peek(now)) {
             // Within the pacing, the result of the last attempt.
-            (None, None, Some(token)) if can_fetch => Checkout::Ready(token),
+            (None, None, Some(token)) if !departs => Checkout::Ready(token),
             _ => self.wait_or_refuse(policy, now, Duration::ZERO, can_fetch),
         }
     }
@@ -278,3 +279,6 @@ impl Airborne {
         self.began.unwrap_or(self.not_before).saturating_add(policy.fetch_timeout)
     }
 }
+
+#[cfg(test)]
+mod tests;
