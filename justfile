@@ -9,7 +9,7 @@ fmt:
     cargo fmt --all
 
 lint:
-    cargo clippy --workspace --all-targets --all-features -- -D warnings
+    cargo clippy --all-targets --all-features -- -D warnings
 
 # the core alone, in seconds
 core:
@@ -19,7 +19,7 @@ test:
     cargo test --all-features
 
 doc:
-    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
+    RUSTDOCFLAGS="-D warnings" cargo doc --all-features --no-deps
 
 # traffic through rotations and an outage
 s3 *ARGS:

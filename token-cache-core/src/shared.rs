@@ -63,9 +63,12 @@ impl<T> Shared<T> {
         let policy = &self.setup.policy;
         let mut state = self.lock();
         let now = self.setup.clock.now();
-        let overdue = match state.is_overdue(policy, now) {
-            true => state.fail_overdue(policy, now, entropy::draw()),
-            false => None,
+        let overdue = match state.overdue(policy, now) {
+            // In its own runtime it is driven as we are, and will time out by itself.
+            Some(flight) if Runtime::current().is_some_and(|here| !flight.is_on(&here)) => {
+                state.fail_overdue(policy, now, entropy::draw())
+            }
+            _ => None,
         };
         let result = change(&mut state, policy, now);
         let failures = state.failures();

@@ -28,7 +28,9 @@ pub(crate) fn fly<T: Send + Sync + 'static>(
             setup.clock.sleep_until(departure.not_before).await;
         }
         let began = setup.clock.now();
-        crew.begin(departure.reason, began);
+        if !crew.begin(departure.reason, began) {
+            return;
+        }
         let token = observe::fetch(&setup.name, departure.reason, ask(&setup, began)).await;
         crew.land(began, token);
     }
@@ -58,11 +60,13 @@ impl<T> Crew<T> {
         Some(Arc::clone(&self.shared.upgrade()?.setup))
     }
 
-    fn begin(&self, reason: Reason, began: Moment) {
-        if let Some(shared) = self.shared.upgrade() {
-            shared.update(|state, _, _| state.begin(&self.flight, began));
+    fn begin(&self, reason: Reason, began: Moment) -> bool {
+        let Some(shared) = self.shared.upgrade() else { return false };
+        let begins = shared.update(|state, _, _| state.begin(&self.flight, began));
+        if begins {
             shared.emit(&Event::Started { reason });
         }
+        begins
     }
 
     /// Settles, then wakes, then tells: a listener that panics must not lose a token that was fetched.

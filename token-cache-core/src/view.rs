@@ -44,8 +44,12 @@ where
     ///
     /// If the conversion does. The next call converts anew.
     pub async fn get(&self) -> Result<Arc<U>, Error> {
-        let token = self.cache.get().await?;
-        Ok(self.converted(&token).unwrap_or_else(|| self.convert(token)))
+        loop {
+            let token = self.cache.get().await?;
+            if let Some(converted) = self.converted(&token).or_else(|| self.convert(&token)) {
+                return Ok(converted);
+            }
+        }
     }
 
     /// As [`TokenCache::invalidate`], for a token that this view gave out.
@@ -63,15 +67,17 @@ where
         Arc::ptr_eq(from, token).then(|| Arc::clone(to))
     }
 
+    /// `None` for a token that the cache no longer holds: one that came after it may have been converted already, and who
+    /// comes late with an older one is to ask again.
     #[cold]
-    fn convert(&self, token: Arc<T>) -> Arc<U> {
+    fn convert(&self, token: &Arc<T>) -> Option<Arc<U>> {
         let _turn = self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        // The cache may have a newer one by now. Going back to this one would convert that one twice.
-        let token = self.cache.peek().unwrap_or(token);
-        self.converted(&token).unwrap_or_else(|| {
-            let converted = Arc::new((self.shared.convert)(&token));
-            self.shared.last.store(Some(Arc::new((token, Arc::clone(&converted)))));
-            converted
+        self.converted(token).or_else(|| {
+            self.cache.shared.look(|state, _, _| state.holds(token)).then(|| {
+                let converted = Arc::new((self.shared.convert)(token));
+                self.shared.last.store(Some(Arc::new((Arc::clone(token), Arc::clone(&converted)))));
+                converted
+            })
         })
     }
 }
@@ -85,5 +91,37 @@ impl<T, U> Clone for View<T, U> {
 impl<T: Send + Sync + 'static, U> fmt::Debug for View<T, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("View").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::source::source_fn;
+    use crate::token::TemporaryToken;
+
+    #[tokio::test]
+    async fn each_token_is_converted_once_for_one_who_comes_late_too() {
+        let fetched = AtomicUsize::new(0);
+        let source = source_fn(move || {
+            let token = fetched.fetch_add(1, Ordering::SeqCst);
+            async move { Ok::<_, std::io::Error>(TemporaryToken::expires_in(token, Duration::from_secs(3600))) }
+        });
+        let cache = TokenCache::builder(source).min_refresh_interval(Duration::ZERO).build();
+        let converted = Arc::new(AtomicUsize::new(0));
+        let view = cache.view({
+            let converted = Arc::clone(&converted);
+            move |_| converted.fetch_add(1, Ordering::SeqCst)
+        });
+        let late = cache.get().await.unwrap(); // and here its caller is stopped, on the way through `View::get`
+        view.get().await.unwrap();
+        let newer = cache.refresh().await.unwrap();
+        view.get().await.unwrap();
+        cache.invalidate(&newer);
+        assert!(view.convert(&late).is_none());
+        assert_eq!(converted.load(Ordering::SeqCst), 2);
     }
 }

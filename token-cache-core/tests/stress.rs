@@ -25,8 +25,6 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
 
 const MS: Duration = Duration::from_millis(1);
-/// Of a fetch, where the source has bad manners.
-const TIMEOUT: Duration = Duration::from_millis(25);
 const SECOND: Duration = Duration::from_secs(1);
 
 const INTERVAL: Duration = MS;
@@ -103,7 +101,7 @@ impl World {
         let cache = TokenCache::builder(Source { manners, recorder: Arc::clone(&recorder), _alive: alive })
             .min_refresh_interval(INTERVAL)
             .max_backoff(8 * MS)
-            .fetch_timeout(if manners == Manners::Bad { TIMEOUT } else { 10 * SECOND })
+            .fetch_timeout(if manners == Manners::Bad { 25 * MS } else { 10 * SECOND })
             .on_event(move |event| listener.hear(event))
             .build();
         Self { view: cache.view(convert), cache, recorder, source }
@@ -511,8 +509,6 @@ impl Recorder {
     fn hear(&self, event: &Event) {
         let told = now().monotonic();
         let (took, stored, retry_after) = match event {
-            // Told by a caller who found it overdue before its own timer did: nobody knows here which fetch it was.
-            Event::Failed { took, .. } if *took == TIMEOUT => return,
             Event::Succeeded { took, .. } => (*took, Some(told), None),
             Event::Failed { took, error, .. } => (*took, None, error.retry_after()),
             _ => return,

@@ -19,14 +19,15 @@ pub(crate) struct Answer<T> {
 }
 
 impl<T> State<T> {
-    /// The fetch of `flight` begins.
-    pub(crate) fn begin(&mut self, flight: &Arc<Flight>, now: Moment) {
+    /// The fetch of `flight` begins, unless it has been given up.
+    pub(crate) fn begin(&mut self, flight: &Arc<Flight>, now: Moment) -> bool {
         let Some(airborne) = self.airborne.as_mut().filter(|airborne| Arc::ptr_eq(&airborne.flight, flight)) else {
-            return;
+            return false;
         };
         airborne.began = Some(now.monotonic);
         let failure = self.last.take().and_then(|last| last.failure);
         self.last = Some(Attempt { began: now.monotonic, failure });
+        true
     }
 
     /// The fetch of `flight` is over. `same` tells whether two tokens are the same.
@@ -65,9 +66,10 @@ impl<T> State<T> {
         self.take_airborne(flight);
     }
 
-    /// Whether a flight should have ended by itself and has not: its runtime is not driven.
-    pub(crate) fn is_overdue(&self, policy: &Policy, now: Moment) -> bool {
-        self.airborne.as_ref().is_some_and(|airborne| now.monotonic >= airborne.overdue(policy))
+    /// The flight that should have ended by itself and has not, if there is one: its runtime may not be driven.
+    pub(crate) fn overdue(&self, policy: &Policy, now: Moment) -> Option<&Arc<Flight>> {
+        let airborne = self.airborne.as_ref().filter(|airborne| now.monotonic >= airborne.overdue(policy))?;
+        Some(&airborne.flight)
     }
 
     /// Takes an overdue flight for one that has timed out.

@@ -23,7 +23,7 @@ fn holding() -> (State<&'static str>, Policy) {
     let Checkout::Fetch(departure, _) = state.checkout(&policy, at(0), Duration::ZERO, true) else {
         panic!("an empty cache fetches");
     };
-    state.begin(&departure.flight, at(0));
+    assert!(state.begin(&departure.flight, at(0)));
     let token = Ok(TemporaryToken::expires_in("a", HOUR));
     let answer = Answer { began: at(0), token, draw: 0.0 };
     assert!(matches!(state.settle(&policy, None, &departure.flight, at(0), answer), Landing::Succeeded));
@@ -31,7 +31,7 @@ fn holding() -> (State<&'static str>, Policy) {
 }
 
 fn fail(state: &mut State<&'static str>, policy: &Policy, departure: &Departure, now: Moment) {
-    state.begin(&departure.flight, now);
+    assert!(state.begin(&departure.flight, now));
     let answer = Answer { began: now, token: Err(Error::panicked()), draw: 0.0 };
     assert!(matches!(state.settle(policy, None, &departure.flight, now, answer), Landing::Failed(_)));
 }
@@ -114,9 +114,19 @@ fn what_is_published_ends_with_the_next_decision() {
 fn p12_a_flight_is_overdue_at_its_time_and_not_before() {
     let (mut state, policy) = holding();
     let _departure = state.checkout(&policy, at(3301), Duration::ZERO, true);
-    assert!(!state.is_overdue(&policy, at(3330)));
-    assert!(state.is_overdue(&policy, at(3331)));
+    assert!(state.overdue(&policy, at(3330)).is_none());
+    assert!(state.overdue(&policy, at(3331)).is_some());
     let (_, error) = state.fail_overdue(&policy, at(3331), 0.0).unwrap();
     assert_eq!((error.kind(), state.failures()), (ErrorKind::TimedOut, 1));
     assert!(error.retry_after().is_some_and(|wait| wait >= SECOND));
+}
+
+#[test]
+fn p07_a_flight_that_was_given_up_before_its_start_does_not_fetch() {
+    let (mut state, policy) = holding();
+    let Checkout::ReadyAndRefresh(_, late) = state.checkout(&policy, at(3301), Duration::ZERO, true) else {
+        panic!("near expiry");
+    };
+    assert!(state.fail_overdue(&policy, at(3331), 0.0).is_some());
+    assert!(!state.begin(&late.flight, at(3332)));
 }

@@ -39,6 +39,11 @@ impl<T> State<T> {
         self.last_resort(policy).filter(|end| want.is_zero() && end.is_ahead_of(now)).map(|_| Ok(token))
     }
 
+    /// Whether `token` is the stored one, expired or not.
+    pub(crate) fn holds(&self, token: &Arc<T>) -> bool {
+        self.stored.as_ref().is_some_and(|stored| Arc::ptr_eq(&stored.token, token))
+    }
+
     /// What readers may hand out without asking for a decision, and until when.
     pub(crate) fn serving(&self, policy: &Policy, now: Moment) -> Option<Serving<T>> {
         let stored = self.stored.as_ref()?;
