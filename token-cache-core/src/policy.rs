@@ -118,6 +118,12 @@ mod tests {
     }
 
     #[test]
+    fn debug_shows_a_span_and_that_there_is_a_rule() {
+        let rule = ExpiryBuffer::ByLifetime(Arc::new(|lifetime| lifetime));
+        assert_eq!(format!("{:?} {rule:?}", ExpiryBuffer::Fixed(SECOND)), "1s by lifetime");
+    }
+
+    #[test]
     fn jitter_adds_up_to_its_share_of_the_buffer() {
         let policy = Policy::default();
         assert_eq!(policy.expiry_buffer(HOUR, 0.5), 315 * SECOND);
