@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::{self, Either};
 
 use crate::builder::TokenCacheBuilder;
@@ -132,7 +133,11 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
                 Checkout::Refused(error) => return Err(error),
             };
             match landing {
-                Some(Landing::Succeeded) => return self.get().await,
+                // No decision anew: that could begin another fetch, and wait for it.
+                Some(Landing::Succeeded) => match self.peek() {
+                    Some(token) => return Ok(token),
+                    None => return self.get().await,
+                },
                 Some(Landing::Failed(error)) => return Err(error),
                 Some(Landing::Lost) if own => return Err(Error::no_runtime()),
                 Some(Landing::Discarded | Landing::Lost) | None => {}
@@ -153,7 +158,7 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     /// against the rejected token with [`same_token`](TokenCacheBuilder::same_token), or else not trusted, and another
     /// fetch follows.
     pub fn invalidate(&self, token: &Arc<T>) {
-        if let Some(generation) = self.shared.update(|state, _, _| state.invalidate(token)) {
+        if let Some(generation) = self.shared.update(|state, policy, _| state.invalidate(policy, token)) {
             self.shared.emit(&Event::Invalidated { generation });
         }
     }
@@ -204,7 +209,11 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
         };
         match future::select(std::pin::pin!(flight.join()), timer).await {
             Either::Left((landing, _)) => Some(landing),
-            Either::Right(((), _)) => None,
+            Either::Right(((), _)) => {
+                // Settles the flight if it is overdue, and tells readers that nobody waits for it any more if it is not.
+                self.shared.update(|_, _, _| ());
+                flight.join().now_or_never()
+            }
         }
     }
 

@@ -55,9 +55,11 @@ struct Attempt {
 
 struct Failure {
     error: Error,
-    at: Moment,
+    at: Duration,
     in_a_row: u32,
     draw: f64,
+    /// The end of the backoff.
+    until: Duration,
 }
 
 /// What a caller is to do.
@@ -170,9 +172,6 @@ impl<T> State<T> {
         if let Some(error) = self.refusal(policy, now) {
             return Checkout::Refused(error);
         }
-        if !can_fetch {
-            return Checkout::Refused(Error::no_runtime());
-        }
         let not_before = self.next_attempt(policy).max(now.monotonic);
         let reason = match &self.stored {
             // The source has just shown how long its tokens live.
@@ -184,6 +183,9 @@ impl<T> State<T> {
             None if self.rejected.is_some() => Reason::Invalidated,
             None => Reason::Empty,
         };
+        if !can_fetch {
+            return Checkout::Refused(Error::no_runtime());
+        }
         let (departure, waiting) = self.depart(policy, reason, not_before, None);
         Checkout::Fetch(departure, waiting)
     }
@@ -257,11 +259,7 @@ impl<T> State<T> {
     fn next_attempt(&self, policy: &Policy) -> Duration {
         let Some(last) = &self.last else { return Duration::ZERO };
         let paced = last.began.saturating_add(policy.min_refresh_interval);
-        let Some(failure) = &last.failure else { return paced };
-        let remaining =
-            self.stored.as_ref().map_or(Some(Duration::ZERO), |stored| stored.expires.remaining(failure.at));
-        let backoff = policy.backoff(failure.in_a_row, remaining, failure.draw);
-        paced.max(failure.at.monotonic.saturating_add(backoff))
+        last.failure.as_ref().map_or(paced, |failure| paced.max(failure.until))
     }
 
     pub(crate) fn failures(&self) -> u32 {

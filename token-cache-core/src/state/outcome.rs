@@ -1,6 +1,7 @@
 //! What happens to a cache: a fetch begins and ends, or does not; a token is rejected.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Airborne, Attempt, Failure, State, Stored};
 use crate::clock::Moment;
@@ -82,11 +83,17 @@ impl<T> State<T> {
     }
 
     /// Drops `token` if it is the one stored. Returns its generation if so.
-    pub(crate) fn invalidate(&mut self, token: &Arc<T>) -> Option<u64> {
+    pub(crate) fn invalidate(&mut self, policy: &Policy, token: &Arc<T>) -> Option<u64> {
         let stored = self.stored.take_if(|stored| Arc::ptr_eq(&stored.token, token))?;
         self.rejected = Some(stored.token);
         if let Some(airborne) = &mut self.airborne {
             airborne.doubted = airborne.began.is_some();
+        }
+        if let Some(failure) = self.last.as_mut().and_then(|last| last.failure.as_mut()) {
+            // Nothing can be handed out any more, which shortens a backoff. It never puts off the attempt that callers were
+            // told of.
+            let backoff = policy.backoff(failure.in_a_row, Some(Duration::ZERO), failure.draw);
+            failure.until = failure.until.min(failure.at.saturating_add(backoff));
         }
         Some(self.generation)
     }
@@ -99,7 +106,10 @@ impl<T> State<T> {
 
     /// Returns the error together with when the next attempt may be.
     fn fail(&mut self, policy: &Policy, now: Moment, error: Error, draw: f64) -> Error {
-        let failure = Failure { error: error.clone(), at: now, in_a_row: self.failures().saturating_add(1), draw };
+        let in_a_row = self.failures().saturating_add(1);
+        let remaining = self.stored.as_ref().map_or(Some(Duration::ZERO), |stored| stored.expires.remaining(now));
+        let until = now.monotonic.saturating_add(policy.backoff(in_a_row, remaining, draw));
+        let failure = Failure { error: error.clone(), at: now.monotonic, in_a_row, draw, until };
         let last = self.last.get_or_insert(Attempt { began: now.monotonic, failure: None });
         last.failure = Some(failure);
         let wait = self.next_attempt(policy).saturating_sub(now.monotonic);

@@ -228,3 +228,16 @@ async fn p13_a_permanent_error_is_told_apart_and_never_kills_the_cache() {
     bench.clock.advance(2 * SECOND);
     assert_eq!(*bench.fetch("a", HOUR).await, "a", "somebody has made the role");
 }
+
+#[tokio::test]
+async fn p10_refresh_gives_what_its_fetch_has_brought_and_begins_no_other() {
+    // A slow source of short tokens: what it has brought is too short at once, and by then a fetch is due again.
+    let mut bench = Bench::new();
+    let refresh = bench.refresh();
+    let fetch = bench.source.next_fetch().await;
+    bench.clock.advance(10 * SECOND);
+    fetch.succeed(TemporaryToken::expires_in("a", 12 * SECOND));
+    bench.source.no_fetch().await;
+    assert!(refresh.is_finished());
+    assert_eq!(*refresh.await.unwrap().unwrap(), "a");
+}

@@ -155,3 +155,21 @@ fn p12_no_waiter_outwaits_the_fetch_timeout_on_a_runtime_that_is_not_driven() {
     });
     drop(idle);
 }
+
+#[test]
+fn p14_outside_of_a_runtime_too_refresh_within_the_pacing_gives_the_result_of_the_last_attempt() {
+    let mut bench = Bench::new();
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(bench.fetch("a", HOUR));
+    let refresh = || futures::FutureExt::now_or_never(bench.cache.refresh()).unwrap();
+    assert_eq!(*refresh().unwrap(), "a");
+    bench.clock.advance(SECOND);
+    assert_eq!(refresh().unwrap_err().kind(), ErrorKind::NoRuntime, "a fetch is due");
+}
+
+#[test]
+fn p05_outside_of_a_runtime_too_a_source_that_cannot_give_one_is_named_in_the_error() {
+    let mut bench = Bench::new();
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(bench.fetch("a", HOUR));
+    let get = futures::FutureExt::now_or_never(bench.cache.get_valid_for(2 * HOUR)).unwrap();
+    assert_eq!(get.unwrap_err().kind(), ErrorKind::TooShort, "known without asking again");
+}

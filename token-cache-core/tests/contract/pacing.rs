@@ -151,3 +151,20 @@ async fn tokens_of_ten_seconds_are_fetched_once_each() {
     }
     assert_eq!(answered, 13, "a minute of tokens, each refreshed at half of its life");
 }
+
+#[tokio::test]
+async fn p08_a_token_taken_away_does_not_put_off_the_attempt_that_callers_were_told_of() {
+    let mut bench = Bench::with(|builder| builder.min_refresh_interval(SECOND / 10));
+    let token = bench.fetch("a", HOUR).await;
+    bench.clock.advance(HOUR - 4 * SECOND);
+    for _ in 0..5 {
+        bench.clock.advance(bench.cache.status().next_attempt);
+        let refresh = bench.refresh();
+        bench.fail().await;
+        refresh.await.unwrap().unwrap_err();
+    }
+    // Half of what the token had left, which is less than the backoff would be without one.
+    let promised = bench.cache.status().next_attempt;
+    bench.cache.invalidate(&token);
+    assert_eq!(bench.cache.status().next_attempt, promised);
+}
