@@ -241,3 +241,29 @@ async fn p10_refresh_gives_what_its_fetch_has_brought_and_begins_no_other() {
     assert!(refresh.is_finished());
     assert_eq!(*refresh.await.unwrap().unwrap(), "a");
 }
+
+#[tokio::test]
+async fn p09_the_timeout_of_a_fetch_that_had_to_wait_for_its_time_counts_from_its_start() {
+    let mut bench = Bench::holding(HOUR).await;
+    let token = bench.cache.get().await.unwrap();
+    bench.cache.invalidate(&token);
+    let get = bench.get();
+    settled().await;
+    bench.clock.advance(SECOND);
+    let _hangs = bench.source.next_fetch().await;
+    bench.clock.advance(30 * SECOND - MS);
+    settled().await;
+    assert!(!get.is_finished());
+    bench.clock.advance(MS);
+    assert_eq!(get.await.unwrap().unwrap_err().kind(), ErrorKind::TimedOut);
+}
+
+#[tokio::test]
+async fn p11_a_shorter_lived_answer_is_the_issuers_last_word() {
+    let mut bench = Bench::holding(HOUR).await;
+    bench.clock.advance(SECOND);
+    let refresh = bench.refresh();
+    bench.answer("b", MINUTE).await;
+    assert_eq!(*refresh.await.unwrap().unwrap(), "b");
+    assert_eq!(bench.at_once(), "b");
+}

@@ -168,3 +168,12 @@ async fn p08_a_token_taken_away_does_not_put_off_the_attempt_that_callers_were_t
     bench.cache.invalidate(&token);
     assert_eq!(bench.cache.status().next_attempt, promised);
 }
+
+#[tokio::test]
+async fn p08_the_interval_counts_after_a_failure_too_however_little_the_token_has_left() {
+    let mut bench = Bench::with_left(SECOND).await;
+    let get = bench.get();
+    bench.fail().await;
+    get.await.unwrap().unwrap();
+    assert_eq!(bench.cache.status().next_attempt, SECOND, "and not half of what is left");
+}

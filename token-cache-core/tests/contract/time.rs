@@ -99,3 +99,15 @@ async fn p18_no_instant_however_far_makes_the_cache_panic() {
         }
     }
 }
+
+#[tokio::test]
+async fn p17_the_buffers_scale_with_the_lifetime_from_the_start_of_the_fetch() {
+    let mut bench = Bench::new();
+    let get = bench.get();
+    let fetch = bench.source.next_fetch().await;
+    let token = TemporaryToken::new("a", bench.clock.after(20 * SECOND));
+    bench.clock.advance(10 * SECOND);
+    fetch.succeed(token);
+    get.await.unwrap().unwrap();
+    assert_eq!(bench.cache.status().zone, Zone::NearExpiry, "half of its twenty seconds are over");
+}

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use token_cache_core::{Clock, Error, ErrorKind, Event, Moment, TemporaryToken, TokenCache, Zone};
 use token_cache_testing::{EventLog, Fetch, SourceHandle, VirtualClock, mock_source};
 use tokio::runtime::{Builder, Runtime};
@@ -42,6 +43,8 @@ struct Walk {
     cache: TokenCache<u32>,
     source: SourceHandle<u32>,
     clock: VirtualClock,
+    /// How often the cache has read the clock in this turn.
+    reads: Arc<AtomicUsize>,
     log: EventLog,
     runtimes: [Runtime; 2],
     reference: Reference,
@@ -74,9 +77,28 @@ impl Wake for Woken {
     }
 }
 
+/// A clock that notices when nobody does anything but read it.
+#[derive(Debug)]
+struct Watched {
+    clock: VirtualClock,
+    reads: Arc<AtomicUsize>,
+}
+
+impl Clock for Watched {
+    fn now(&self) -> Moment {
+        // A loop within one poll cannot be stopped otherwise.
+        assert!(self.reads.fetch_add(1, Ordering::SeqCst) < TOO_OFTEN, "{ENDLESS}");
+        self.clock.now()
+    }
+
+    fn sleep_until(&self, monotonic: Duration) -> BoxFuture<'static, ()> {
+        self.clock.sleep_until(monotonic)
+    }
+}
+
 impl Walk {
     fn new(settings: Settings) -> Self {
-        let (clock, log) = (VirtualClock::new(), EventLog::new());
+        let (clock, log, reads) = (VirtualClock::new(), EventLog::new(), Arc::new(AtomicUsize::new(0)));
         let (mock, source) = mock_source();
         let builder = TokenCache::builder(mock)
             // Rejections that may be undone by an issuer that repeats itself are tested by example.
@@ -86,7 +108,7 @@ impl Walk {
             .min_refresh_interval(settings.min_refresh_interval)
             .max_backoff(settings.max_backoff)
             .fetch_timeout(settings.fetch_timeout)
-            .clock(clock.clone())
+            .clock(Watched { clock: clock.clone(), reads: Arc::clone(&reads) })
             .on_event(log.listener());
         let builder = match settings.expiry_buffer {
             Buffer::Fixed(span) => builder.expiry_buffer(span),
@@ -97,6 +119,7 @@ impl Walk {
             cache: builder.build(),
             source,
             clock,
+            reads,
             log,
             runtimes: [runtime(), runtime()],
             reference,
@@ -112,6 +135,7 @@ impl Walk {
     }
 
     fn step(&mut self, step: Step, callers_first: bool) -> Result<(), String> {
+        self.reads.store(0, Ordering::SeqCst);
         match step {
             Step::Get(place) => self.call(place, Duration::ZERO, false)?,
             Step::GetValidFor(place, want) => self.call(place, self.want(want), false)?,
@@ -509,5 +533,11 @@ fn nth<T>(items: impl ExactSizeIterator<Item = T>, which: usize) -> Option<T> {
     let count = items.len();
     items.nth(which.checked_rem(count)?)
 }
+
+/// What a walk panics with when the cache would never come to an end.
+pub(crate) const ENDLESS: &str = "P11, P12: the cache goes round and round";
+
+/// More than a step costs in which all who wait ask again.
+const TOO_OFTEN: usize = 10_000;
 
 const HOUR: Duration = Duration::from_secs(3600);
