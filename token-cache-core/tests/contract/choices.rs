@@ -215,3 +215,21 @@ async fn p21_it_ends_with_the_last_handle() {
     settled().await;
     assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
 }
+
+#[tokio::test]
+async fn p21_readers_of_a_fresh_token_keep_it_warm_for_when_it_is_near_its_expiry() {
+    let mut bench = warm(2 * HOUR);
+    bench.answer("a", HOUR).await;
+    for fetched in 1..24 {
+        for minute in 0..55 {
+            assert_eq!(bench.source.fetches(), fetched, "minute {minute}");
+            if minute < 40 {
+                bench.at_once();
+            }
+            bench.clock.advance(MINUTE);
+            settled().await;
+        }
+        // Nobody has read for a quarter of an hour, and all the same:
+        bench.answer("a", HOUR).await;
+    }
+}
