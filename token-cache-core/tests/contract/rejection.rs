@@ -158,3 +158,16 @@ async fn p16_without_a_comparison_a_fetch_from_after_the_rejection_is_taken_at_i
     let again = bench.fetch("a", HOUR).await;
     assert!(!Arc::ptr_eq(&token, &again));
 }
+
+#[tokio::test]
+async fn p16_a_rejection_is_forgotten_with_the_next_token() {
+    let mut bench = Bench::with(|builder| builder.same_token(PartialEq::eq));
+    let token = bench.fetch("a", HOUR).await;
+    bench.clock.advance(SECOND);
+    bench.cache.invalidate(&token);
+    bench.fetch("b", HOUR).await;
+    bench.clock.advance(SECOND);
+    let refresh = bench.refresh();
+    bench.answer("a", HOUR).await;
+    assert_eq!(*refresh.await.unwrap().unwrap(), "a", "the issuer may have had its reasons");
+}
