@@ -1,7 +1,7 @@
 //! [`TokenCache`]: the handle that callers hold.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -184,6 +184,12 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
         View::new(self.clone(), Box::new(convert))
     }
 
+    /// A handle that does not keep the cache alive.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakTokenCache<T> {
+        WeakTokenCache { shared: Arc::downgrade(&self.shared) }
+    }
+
     /// Asks `state` for a decision.
     fn decide(&self, decision: impl FnOnce(&mut State<T>, &Policy, Moment, bool) -> Checkout<T>) -> Checkout<T> {
         let can_fetch = self.shared.runtime().is_some();
@@ -253,6 +259,31 @@ impl<T: Send + Sync + 'static> fmt::Debug for TokenCache<T> {
             .field("name", &self.shared.setup.name)
             .field("status", &self.status())
             .finish_non_exhaustive()
+    }
+}
+
+/// A handle of a [`TokenCache`] that does not keep it alive, from [`TokenCache::downgrade`]: for tables of caches.
+pub struct WeakTokenCache<T> {
+    shared: Weak<Shared<T>>,
+}
+
+impl<T> WeakTokenCache<T> {
+    /// The cache, unless its last handle was dropped.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<TokenCache<T>> {
+        self.shared.upgrade().map(|shared| TokenCache { shared })
+    }
+}
+
+impl<T> Clone for WeakTokenCache<T> {
+    fn clone(&self) -> Self {
+        Self { shared: Weak::clone(&self.shared) }
+    }
+}
+
+impl<T> fmt::Debug for WeakTokenCache<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakTokenCache").finish_non_exhaustive()
     }
 }
 

@@ -93,7 +93,7 @@ pub use crate::runtime::block_on;
 pub use async_trait::async_trait;
 
 pub use crate::builder::TokenCacheBuilder;
-pub use crate::cache::TokenCache;
+pub use crate::cache::{TokenCache, WeakTokenCache};
 pub use crate::clock::{Clock, Moment, SystemClock};
 pub use crate::error::{Error, ErrorKind};
 pub use crate::event::{Event, Reason};
