@@ -40,24 +40,40 @@
 //! - `object_store-0_14` (default), `object_store-0_13`: [`AwsTokenCache`] is a `CredentialProvider` of that version. Both
 //!   may be on, and serve from one cache. They bring no HTTP client but what that version cannot do without.
 
-#![cfg_attr(
-    not(any(feature = "object_store-0_13", feature = "object_store-0_14")),
-    allow(dead_code, unused_imports, unused_variables, reason = "there is no version of object_store to serve")
-)]
-
 mod buffer;
 mod cache;
+#[cfg(feature = "chain")]
+mod chain;
 mod error;
 mod location;
+#[cfg(feature = "_object_store")]
 mod provider;
+#[cfg(feature = "chain")]
+mod registry;
+mod rejected;
+#[cfg(feature = "_object_store")]
+mod retry;
+#[cfg(feature = "chain")]
+mod role;
+mod sdk;
 mod source;
 
 pub use token_cache_core;
 
 pub use crate::cache::{AwsTokenCache, builder};
-pub use crate::error::{ConfigError, FetchError};
+#[cfg(feature = "chain")]
+pub use crate::chain::defaults;
+pub use crate::error::{ConfigError, FetchError, is_no_credentials};
+#[cfg(feature = "_object_store")]
 pub use crate::provider::S3Builder;
-pub use crate::source::{SdkSource, defaults};
+#[cfg(feature = "chain")]
+pub use crate::registry::{Principal, Registry, RegistryFull};
+pub use crate::rejected::{ServiceError, is_credential_rejected};
+#[cfg(feature = "_object_store")]
+pub use crate::retry::RetryRejected;
+#[cfg(feature = "chain")]
+pub use crate::role::AssumeRole;
+pub use crate::source::SdkSource;
 
 /// Its code is compiled.
 #[cfg(doctest)]

@@ -1,6 +1,6 @@
 //! Where credentials are to be used: the region and the endpoint of the configuration they come from.
 
-use aws_config::SdkConfig;
+use aws_types::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 
 #[derive(Debug)]

@@ -1,13 +1,16 @@
 //! The object_store side: one macro over its versions.
 
 use aws_credential_types::Credentials;
-use token_cache_core::{TokenCache, View};
+use token_cache_core::{Error, TokenCache, View};
 
 use crate::cache::AwsTokenCache;
+use crate::error::is_no_credentials;
 
 /// The same credentials in the shape of each version of object_store, converted once per token.
 #[derive(Clone)]
 pub(crate) struct Views {
+    #[cfg(feature = "object_store-0_12")]
+    v0_12: View<Credentials, object_store_0_12::aws::AwsCredential>,
     #[cfg(feature = "object_store-0_13")]
     v0_13: View<Credentials, object_store_0_13::aws::AwsCredential>,
     #[cfg(feature = "object_store-0_14")]
@@ -17,6 +20,8 @@ pub(crate) struct Views {
 impl Views {
     pub(crate) fn of(cache: &TokenCache<Credentials>) -> Self {
         Self {
+            #[cfg(feature = "object_store-0_12")]
+            v0_12: cache.view(v0_12::convert),
             #[cfg(feature = "object_store-0_13")]
             v0_13: cache.view(v0_13::convert),
             #[cfg(feature = "object_store-0_14")]
@@ -28,7 +33,11 @@ impl Views {
 /// What an `AmazonS3Builder` of object_store is given by [`AwsTokenCache::configure`].
 pub trait S3Builder: sealed::Sealed + Sized {
     #[doc(hidden)]
-    fn configure(self, aws: &AwsTokenCache) -> Self;
+    fn at(self, aws: &AwsTokenCache) -> Self;
+    #[doc(hidden)]
+    fn signed(self, aws: &AwsTokenCache) -> Self;
+    #[doc(hidden)]
+    fn unsigned(self) -> Self;
 }
 
 impl AwsTokenCache {
@@ -36,12 +45,29 @@ impl AwsTokenCache {
     /// the same configuration. An endpoint that is plain `http` is allowed.
     #[must_use]
     pub fn configure<B: S3Builder>(&self, builder: B) -> B {
-        builder.configure(self)
+        builder.at(self).signed(self)
+    }
+
+    /// As [`configure`](Self::configure), but where there are no credentials at all the requests are not signed, for buckets
+    /// that are open to everybody.
+    ///
+    /// It waits for the first credentials. Only a chain whose every link says that it is not configured makes the requests
+    /// anonymous ([`is_no_credentials`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get): credentials that are configured and cannot be had are an error.
+    pub async fn configure_or_anonymous<B: S3Builder>(&self, builder: B) -> Result<B, Error> {
+        match self.get().await {
+            Ok(_) => Ok(self.configure(builder)),
+            Err(error) if is_no_credentials(&error) => Ok(builder.at(self).unsigned()),
+            Err(error) => Err(error),
+        }
     }
 }
 
 mod sealed {
-    #![expect(unnameable_types, reason = "that is what seals it")]
+    #![allow(unnameable_types, reason = "that is what seals it")]
 
     /// Only this crate says what a builder is.
     pub trait Sealed {}
@@ -50,7 +76,7 @@ mod sealed {
 macro_rules! provider {
     ($feature:literal, $object_store:ident, $version:ident) => {
         #[cfg(feature = $feature)]
-        mod $version {
+        pub(crate) mod $version {
             use std::sync::Arc;
 
             use async_trait::async_trait;
@@ -61,7 +87,7 @@ macro_rules! provider {
             use super::{S3Builder, sealed};
             use crate::cache::AwsTokenCache;
 
-            pub(super) fn convert(credentials: &Credentials) -> AwsCredential {
+            pub(crate) fn convert(credentials: &Credentials) -> AwsCredential {
                 AwsCredential {
                     key_id: credentials.access_key_id().to_owned(),
                     secret_key: credentials.secret_access_key().to_owned(),
@@ -85,19 +111,28 @@ macro_rules! provider {
             impl sealed::Sealed for AmazonS3Builder {}
 
             impl S3Builder for AmazonS3Builder {
-                fn configure(mut self, aws: &AwsTokenCache) -> Self {
+                fn at(mut self, aws: &AwsTokenCache) -> Self {
                     if let Some(region) = aws.region() {
                         self = self.with_region(region);
                     }
                     if let Some(endpoint) = aws.s3_endpoint_url() {
                         self = self.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http:"));
                     }
+                    self
+                }
+
+                fn signed(self, aws: &AwsTokenCache) -> Self {
                     self.with_credentials(Arc::new(aws.clone()))
+                }
+
+                fn unsigned(self) -> Self {
+                    self.with_skip_signature(true)
                 }
             }
         }
     };
 }
 
+provider!("object_store-0_12", object_store_0_12, v0_12);
 provider!("object_store-0_13", object_store_0_13, v0_13);
 provider!("object_store-0_14", object_store, v0_14);

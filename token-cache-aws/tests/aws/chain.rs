@@ -3,6 +3,7 @@
 use std::process::{Command, Output};
 
 use super::*;
+use token_cache_aws::{Principal, Registry};
 
 /// Runs `child` of this file with this environment and no other.
 async fn run(child: &str, env: Vec<(&'static str, String)>) -> Output {
@@ -47,7 +48,7 @@ async fn static_keys_of_the_environment_work_and_never_expire() {
 #[tokio::test]
 #[ignore = "the child of the tests above"]
 async fn child_reads_and_writes() {
-    let cache = AwsTokenCache::from_env().await.unwrap();
+    let cache = AwsTokenCache::from_env().await;
     assert_eq!(cache.region(), Some("us-east-1"));
     assert_eq!(cache.s3_endpoint_url(), std::env::var("AWS_ENDPOINT_URL_S3").ok().as_deref());
     let store = shared(store(&cache));
@@ -70,8 +71,11 @@ async fn the_process_has_one_shared_instance() {
 #[tokio::test]
 #[ignore = "the child of the test above"]
 async fn child_asks_for_the_shared_instance() {
-    let (one, two) = (AwsTokenCache::shared().await.unwrap(), AwsTokenCache::shared().await.unwrap());
+    assert_eq!(AwsTokenCache::default_region().await.as_deref(), Some("us-east-1"));
+    let (one, two) = (AwsTokenCache::try_new().await.unwrap(), AwsTokenCache::try_new().await.unwrap());
     assert!(Arc::ptr_eq(&one.get().await.unwrap(), &two.get().await.unwrap()));
+    let registered = Registry::process().get(&Principal::from_env()).await.unwrap();
+    assert!(Arc::ptr_eq(&one.get().await.unwrap(), &registered.get().await.unwrap()));
     assert_eq!(two.region(), Some("us-east-1"));
 }
 
@@ -109,7 +113,7 @@ async fn a_metadata_service_that_fails_is_named_in_the_error() {
 #[tokio::test]
 #[ignore = "the child of the tests above"]
 async fn child_prints_its_error() {
-    let cache = AwsTokenCache::from_env().await.unwrap();
+    let cache = AwsTokenCache::from_env().await;
     let error = round_trip(&store(&cache), "object").await.unwrap_err();
     println!("\nERROR: {error}");
 }
