@@ -8,12 +8,12 @@ use serde_json::json;
 
 use super::issuer::Issuer;
 use super::keys::{ACCOUNT, AccessKey, ROLE};
-use super::routes::{json, text};
+use super::routes::{bad_gateway, json, text};
 use super::state::Quality;
 
 pub(crate) const PATH: &str = "/container";
 
-pub(crate) fn answer(issuer: &Issuer, parts: &Parts, quality: Quality) -> Response<Body> {
+pub(crate) async fn answer(issuer: &Issuer, parts: &Parts, quality: Quality) -> Response<Body> {
     if parts.method != Method::GET {
         return text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
     }
@@ -26,7 +26,7 @@ pub(crate) fn answer(issuer: &Issuer, parts: &Parts, quality: Quality) -> Respon
             Some(_) => {}
         }
     }
-    let session = issuer.metadata_session(quality);
+    let Some(session) = issuer.metadata_session(quality).await else { return bad_gateway() };
     json(&json!({
         "RoleArn": format!("arn:aws:iam::{ACCOUNT}:role/{ROLE}"),
         "AccessKeyId": session.access_key_id(),

@@ -15,7 +15,7 @@ use super::clock;
 use super::container::expiration;
 use super::issuer::Issuer;
 use super::keys::ROLE;
-use super::routes::{json, reply, text};
+use super::routes::{bad_gateway, json, reply, text};
 use super::state::Quality;
 
 pub(crate) const ROOT: &str = "/latest/";
@@ -32,7 +32,7 @@ pub(crate) fn role(path: &str) -> Option<&str> {
     }
 }
 
-pub(crate) fn answer(issuer: &Issuer, parts: &Parts, quality: Quality) -> Response<Body> {
+pub(crate) async fn answer(issuer: &Issuer, parts: &Parts, quality: Quality) -> Response<Body> {
     let path = parts.uri.path();
     if path == TOKEN {
         return match parts.method {
@@ -50,7 +50,7 @@ pub(crate) fn answer(issuer: &Issuer, parts: &Parts, quality: Quality) -> Respon
     }
     match role(path) {
         Some("") => text(StatusCode::OK, ROLE),
-        Some(ROLE) => credentials(issuer, quality),
+        Some(ROLE) => credentials(issuer, quality).await,
         _ if path == REGION => reply(StatusCode::OK, "text/plain", issuer.region().to_owned()),
         _ => text(StatusCode::NOT_FOUND, "not found"),
     }
@@ -92,8 +92,8 @@ fn token(issuer: &Issuer, parts: &Parts) -> Response<Body> {
     response
 }
 
-fn credentials(issuer: &Issuer, quality: Quality) -> Response<Body> {
-    let session = issuer.metadata_session(quality);
+async fn credentials(issuer: &Issuer, quality: Quality) -> Response<Body> {
+    let Some(session) = issuer.metadata_session(quality).await else { return bad_gateway() };
     let updated = session.issued_at().map(|at| humantime::format_rfc3339_seconds(at).to_string());
     json(&json!({
         "Code": "Success",

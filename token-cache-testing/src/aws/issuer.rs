@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rand::distr::{Alphanumeric, SampleString};
 use tokio::sync::watch;
 
 use super::clock;
@@ -18,9 +19,10 @@ use super::state::{IssuerCounts, Quality, Settings, State};
 
 /// The issuer of a running kit; a cheap handle.
 ///
-/// One port speaks three protocols: container credentials
+/// One port speaks four protocols: container credentials
 /// ([`container_uri`](Self::container_uri)), IMDSv2
-/// ([`imds_endpoint`](Self::imds_endpoint)) and STS
+/// ([`imds_endpoint`](Self::imds_endpoint)), the portal of SSO
+/// ([`sso_endpoint`](Self::sso_endpoint)) and STS
 /// ([`sts_endpoint`](Self::sts_endpoint), `AssumeRole` and
 /// `GetCallerIdentity`). What they hand out works on the kit's S3 server
 /// until the moment it is said to expire, and not after.
@@ -45,6 +47,7 @@ impl Issuer {
                 address,
                 region,
                 container_token,
+                sso_token: Alphanumeric.sample_string(&mut rand::rng(), SSO_TOKEN_LENGTH),
                 verifier: StsVerifier::new(keys),
                 state: Mutex::new(state),
                 cut: watch::Sender::new(()),
@@ -95,6 +98,31 @@ impl Issuer {
     /// as `AssumeRole` always does.
     pub fn set_reuse(&self, left: Option<Duration>) {
         self.state().settings.reuse = left;
+    }
+
+    /// Makes the container, IMDS and SSO endpoints give sessions of another
+    /// issuer, for a service that knows only those: each request calls `mint`,
+    /// and is answered with 502 where it gives `None`. It is polled in the
+    /// kit's own runtime.
+    pub fn mint_elsewhere<F, Fut>(&self, mint: F)
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Option<AccessKey>> + Send + 'static,
+    {
+        self.state().elsewhere = Some(Arc::new(move || Box::pin(mint())));
+    }
+
+    /// The endpoint for `AWS_ENDPOINT_URL_SSO`, with no slash at the end.
+    #[must_use]
+    pub fn sso_endpoint(&self) -> String {
+        self.endpoint()
+    }
+
+    /// The access token that the portal of SSO asks for, as `aws sso login`
+    /// would have left it in a file.
+    #[must_use]
+    pub fn sso_token(&self) -> &str {
+        &self.shared.sso_token
     }
 
     /// Fails from now on until [`mend`](Self::mend), in place of the fault or
@@ -180,9 +208,15 @@ impl Issuer {
         f(&mut self.state().tokens)
     }
 
-    /// A session for the container or IMDS endpoint to answer with.
-    pub(crate) fn metadata_session(&self, quality: Quality) -> AccessKey {
-        self.state().metadata_session(quality, clock::wall())
+    /// A session for the container, IMDS or SSO endpoint to answer with.
+    /// `None` where it is minted elsewhere and could not be.
+    pub(crate) async fn metadata_session(&self, quality: Quality) -> Option<AccessKey> {
+        let elsewhere = self.state().elsewhere.clone().filter(|_| quality == Quality::Alive);
+        let Some(mint) = elsewhere else { return Some(self.state().metadata_session(quality, clock::wall())) };
+        let session = mint().await?;
+        let counts = &mut self.state().counts;
+        (counts.answered, counts.sessions) = (counts.answered + 1, counts.sessions + 1);
+        Some(session)
     }
 
     /// A session for STS to answer with.
@@ -213,7 +247,10 @@ struct Shared {
     address: SocketAddr,
     region: String,
     container_token: Option<String>,
+    sso_token: String,
     verifier: StsVerifier,
     state: Mutex<State>,
     cut: watch::Sender<()>,
 }
+
+const SSO_TOKEN_LENGTH: usize = 64;

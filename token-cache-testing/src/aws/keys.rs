@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::clock;
 use rand::Rng;
 use rand::distr::{Alphanumeric, SampleString};
 
@@ -40,6 +41,15 @@ impl AccessKey {
             expires_at: floor_to_millis(expires_at),
         };
         Self { id: random_id("ASIA", rng), secret: random_secret(rng), session: Some(session), identity }
+    }
+
+    /// A session of another issuer, for
+    /// [`Issuer::mint_elsewhere`](super::Issuer::mint_elsewhere). The kit's own S3 server
+    /// does not know it.
+    #[must_use]
+    pub fn foreign(id: String, secret: String, token: String, expires_at: SystemTime) -> Self {
+        let session = Session { token, issued_at: clock::wall(), expires_at: floor_to_millis(expires_at) };
+        Self { id, secret, session: Some(session), identity: Identity::of_service() }
     }
 
     /// The access key id: 20 upper-case letters and digits, beginning with

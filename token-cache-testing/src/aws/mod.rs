@@ -40,6 +40,7 @@ mod routes;
 mod s3;
 mod serve;
 mod sigv4;
+mod sso;
 mod state;
 mod store;
 mod sts;

@@ -13,6 +13,7 @@ use super::fault::Fault;
 use super::imds;
 use super::issuer::Issuer;
 use super::serve::{Abort, Handler};
+use super::sso;
 use super::state::{IssuerCounts, Quality};
 use super::sts;
 
@@ -42,12 +43,15 @@ impl Handler for Issuer {
             Some(Fault::Status(status)) => return Ok(failure(endpoint, status)),
         };
         Ok(match endpoint {
-            Endpoint::Container => container::answer(self, &parts, quality),
-            Endpoint::ImdsCredentials | Endpoint::ImdsRole | Endpoint::ImdsToken => imds::answer(self, &parts, quality),
+            Endpoint::Container => container::answer(self, &parts, quality).await,
+            Endpoint::ImdsCredentials | Endpoint::ImdsRole | Endpoint::ImdsToken => {
+                imds::answer(self, &parts, quality).await
+            }
+            Endpoint::Sso => sso::answer(self, &parts, quality).await,
             Endpoint::AssumeRole | Endpoint::CallerIdentity | Endpoint::OtherSts => {
                 sts::answer(self, parts, body, quality).await
             }
-            Endpoint::Other if parts.uri.path().starts_with(imds::ROOT) => imds::answer(self, &parts, quality),
+            Endpoint::Other if parts.uri.path().starts_with(imds::ROOT) => imds::answer(self, &parts, quality).await,
             Endpoint::Other => text(StatusCode::NOT_FOUND, "not found"),
         })
     }
@@ -68,6 +72,7 @@ pub(crate) enum Endpoint {
     ImdsToken,
     Other,
     OtherSts,
+    Sso,
 }
 
 impl Endpoint {
@@ -80,6 +85,7 @@ impl Endpoint {
             },
             (_, container::PATH) => Self::Container,
             (_, imds::TOKEN) => Self::ImdsToken,
+            (_, sso::PATH) => Self::Sso,
             (_, path) => match imds::role(path) {
                 Some("") => Self::ImdsRole,
                 Some(_) => Self::ImdsCredentials,
@@ -89,7 +95,7 @@ impl Endpoint {
     }
 
     pub(crate) fn gives_credentials(self) -> bool {
-        matches!(self, Self::AssumeRole | Self::Container | Self::ImdsCredentials)
+        matches!(self, Self::AssumeRole | Self::Container | Self::ImdsCredentials | Self::Sso)
     }
 
     /// Whether a client asks it on its way to credentials.
@@ -110,6 +116,7 @@ impl Endpoint {
             Self::ImdsRole => &mut counts.imds_role,
             Self::ImdsToken => &mut counts.imds_token,
             Self::Other | Self::OtherSts => &mut counts.other,
+            Self::Sso => &mut counts.sso,
         }
     }
 }
@@ -127,6 +134,11 @@ pub(crate) fn text(status: StatusCode, body: &'static str) -> Response<Body> {
 
 pub(crate) fn json(body: &serde_json::Value) -> Response<Body> {
     reply(StatusCode::OK, "application/json", body.to_string())
+}
+
+/// Where sessions are minted elsewhere, and could not be.
+pub(crate) fn bad_gateway() -> Response<Body> {
+    text(StatusCode::BAD_GATEWAY, "no session could be minted")
 }
 
 fn html(body: &'static str) -> Response<Body> {

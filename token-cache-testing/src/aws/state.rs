@@ -1,6 +1,9 @@
 //! What the issuer holds, and how it mints.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+use futures::future::BoxFuture;
 
 use super::fault::Faults;
 use super::imds::Tokens;
@@ -26,6 +29,8 @@ pub struct IssuerCounts {
     pub imds_role: u64,
     /// Requests to IMDS for the credentials of a role.
     pub imds_credentials: u64,
+    /// Requests to the portal of SSO for the credentials of a role.
+    pub sso: u64,
     /// `AssumeRole`.
     pub assume_role: u64,
     /// `GetCallerIdentity`.
@@ -43,11 +48,11 @@ pub struct IssuerCounts {
 impl IssuerCounts {
     /// Requests for credentials, by whatever protocol: the sum of
     /// [`container`](Self::container),
-    /// [`imds_credentials`](Self::imds_credentials) and
+    /// [`imds_credentials`](Self::imds_credentials), [`sso`](Self::sso) and
     /// [`assume_role`](Self::assume_role).
     #[must_use]
     pub fn credential_requests(&self) -> u64 {
-        self.container + self.imds_credentials + self.assume_role
+        self.container + self.imds_credentials + self.sso + self.assume_role
     }
 }
 
@@ -64,12 +69,17 @@ pub(crate) struct Settings {
     pub(crate) reuse: Option<Duration>,
 }
 
+/// Gives a session of another issuer.
+pub(crate) type Mint = Arc<dyn Fn() -> BoxFuture<'static, Option<AccessKey>> + Send + Sync>;
+
 /// All that changes while the issuer runs, except the table of keys.
 pub(crate) struct State {
     pub(crate) settings: Settings,
     pub(crate) faults: Faults,
     pub(crate) tokens: Tokens,
     pub(crate) counts: IssuerCounts,
+    /// What mints in place of the issuer.
+    pub(crate) elsewhere: Option<Mint>,
     /// The last session that a metadata endpoint gave.
     last: Option<AccessKey>,
     keys: SharedKeys,
@@ -82,6 +92,7 @@ impl State {
             faults: Faults::default(),
             tokens: Tokens::default(),
             counts: IssuerCounts::default(),
+            elsewhere: None,
             last: None,
             keys,
         }

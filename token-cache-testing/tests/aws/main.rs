@@ -9,4 +9,5 @@ mod faults;
 mod imds;
 mod kit;
 mod s3;
+mod sso;
 mod sts;
