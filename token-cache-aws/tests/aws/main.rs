@@ -5,6 +5,7 @@
 mod chain;
 mod outages;
 mod providers;
+mod rejected;
 mod secrets;
 
 use std::sync::Arc;
