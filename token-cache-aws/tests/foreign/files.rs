@@ -1,0 +1,41 @@
+//! The files that a child finds at its home.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// A home folder that is removed in the end.
+pub(crate) struct Home(TempDir);
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// Writes a file. Another process sees the old text or the new one, and nothing between.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let new = path.with_extension("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, &path).unwrap();
+        path
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// What `openssl dgst` makes of `input`.
+pub(crate) fn openssl_dgst(arguments: &[&str], input: &str) -> Vec<u8> {
+    let mut openssl = Command::new("openssl");
+    openssl.arg("dgst").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = openssl.spawn().expect("openssl");
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    output.stdout
+}
