@@ -5,10 +5,10 @@ use std::process::{Command, Output};
 use super::*;
 use token_cache_aws::{Principal, Registry};
 
-/// Runs `child` of this file with this environment and no other.
-async fn run(child: &str, env: Vec<(&'static str, String)>) -> Output {
+/// Runs the test `child` with this environment and no other.
+pub(crate) async fn run(child: &str, env: Vec<(&'static str, String)>) -> Output {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", &format!("chain::{child}"), "--ignored", "--nocapture"]);
+    command.args(["--exact", child, "--ignored", "--nocapture"]);
     command.env_clear().envs(env).env("HOME", std::env::temp_dir().join("no-such-home"));
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
@@ -21,7 +21,7 @@ async fn succeeds(child: &str, env: Vec<(&'static str, String)>) {
 #[tokio::test]
 async fn a_containers_environment_is_all_that_it_takes() {
     let aws = aws_with_sessions_of(60 * SECOND).await;
-    succeeds("child_reads_and_writes", aws.container_env()).await;
+    succeeds("chain::child_reads_and_writes", aws.container_env()).await;
     let (issuer, s3) = (aws.issuer().counts(), aws.s3().counts());
     assert_eq!((issuer.container, issuer.sessions), (1, 1));
     assert_eq!((s3.sessions, s3.rejected_in_all()), (1, 0));
@@ -31,7 +31,7 @@ async fn a_containers_environment_is_all_that_it_takes() {
 #[tokio::test]
 async fn an_instances_metadata_service_is_all_that_it_takes() {
     let aws = aws_with_sessions_of(60 * SECOND).await;
-    succeeds("child_reads_and_writes", aws.imds_env()).await;
+    succeeds("chain::child_reads_and_writes", aws.imds_env()).await;
     let (issuer, s3) = (aws.issuer().counts(), aws.s3().counts());
     assert_eq!((issuer.imds_credentials, issuer.sessions), (1, 1));
     assert_eq!((s3.sessions, s3.rejected_in_all()), (1, 0));
@@ -40,7 +40,7 @@ async fn an_instances_metadata_service_is_all_that_it_takes() {
 #[tokio::test]
 async fn static_keys_of_the_environment_work_and_never_expire() {
     let aws = aws_with_sessions_of(60 * SECOND).await;
-    succeeds("child_reads_and_writes", aws.long_term_env()).await;
+    succeeds("chain::child_reads_and_writes", aws.long_term_env()).await;
     assert_eq!(aws.issuer().counts().sessions, 0);
     assert_eq!(aws.s3().counts().rejected_in_all(), 0);
 }
@@ -64,7 +64,7 @@ async fn child_reads_and_writes() {
 #[tokio::test]
 async fn the_process_has_one_shared_instance() {
     let aws = aws_with_sessions_of(60 * SECOND).await;
-    succeeds("child_asks_for_the_shared_instance", aws.container_env()).await;
+    succeeds("chain::child_asks_for_the_shared_instance", aws.container_env()).await;
     assert_eq!(aws.issuer().counts().container, 1);
 }
 
@@ -82,7 +82,7 @@ async fn child_asks_for_the_shared_instance() {
 #[tokio::test]
 async fn without_credentials_the_error_is_one_line_that_says_what_was_tried_and_what_to_do() {
     let env = vec![("AWS_EC2_METADATA_DISABLED", "true".to_owned()), ("AWS_REGION", "us-east-1".to_owned())];
-    let output = run("child_prints_its_error", env).await;
+    let output = run("chain::child_prints_its_error", env).await;
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().find_map(|line| line.split_once("ERROR: ")).expect("a line with the error").1;
     for part in [
@@ -102,7 +102,7 @@ async fn without_credentials_the_error_is_one_line_that_says_what_was_tried_and_
 async fn a_metadata_service_that_fails_is_named_in_the_error() {
     let aws = aws_with_sessions_of(60 * SECOND).await;
     aws.issuer().fail(token_cache_testing::aws::Fault::Status(403));
-    let output = run("child_prints_its_error", aws.imds_env()).await;
+    let output = run("chain::child_prints_its_error", aws.imds_env()).await;
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().find_map(|line| line.split_once("ERROR: ")).expect("a line with the error").1;
     for part in ["instance metadata service", "AWS_ACCESS_KEY_ID", "AWS_PROFILE"] {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod chain;
+mod identity;
 mod outages;
 mod providers;
 mod rejected;

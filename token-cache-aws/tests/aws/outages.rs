@@ -80,3 +80,94 @@ async fn p15_a_session_that_s3_rejects_is_invalidated_and_replaced() {
     round_trip(&store(&cache), "object").await.unwrap();
     assert_eq!(aws.issuer().counts().sessions, 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_longer_than_the_refresh_window_and_shorter_than_the_sessions_life_is_noticed_by_no_request() {
+    // Sessions of eight seconds, of which the last four are the window.
+    let aws = aws_with_sessions_of(8 * SECOND).await;
+    let cache = cache_of(&aws, |cache| cache.jitter(0.0)).await;
+    let (store, done) = (shared(store(&cache)), shared(AtomicBool::new(false)));
+    round_trip(&store, "object").await.unwrap();
+    let load = all(16, |n| {
+        let (store, done) = (Arc::clone(&store), Arc::clone(&done));
+        Box::pin(async move {
+            let mut requests = 0;
+            while !done.load(Ordering::Relaxed) {
+                round_trip(&store, &format!("object-{n}")).await.unwrap();
+                requests += 2;
+            }
+            requests
+        })
+    });
+    let outage = async {
+        tokio::time::sleep(2 * SECOND).await;
+        aws.issuer().fail(Fault::Down);
+        tokio::time::sleep(9 * SECOND / 2).await;
+        assert!(cache.cache().status().failures > 0, "the outage is known");
+        aws.issuer().mend();
+        tokio::time::sleep(4 * SECOND).await;
+        done.store(true, Ordering::Relaxed);
+    };
+    let (requests, ()) = tokio::join!(load, outage);
+    assert!(requests.iter().all(|requests| *requests > 100), "{requests:?}");
+    assert_eq!(aws.s3().counts().rejected_in_all(), 0);
+    assert!((2..=3).contains(&aws.s3().counts().sessions));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_past_the_expiry_is_an_error_at_once_that_names_its_cause_and_ends_by_itself() {
+    let aws = aws_with_sessions_of(2 * SECOND).await;
+    let cache = cache_of(&aws, |cache| cache).await;
+    let store = store(&cache);
+    round_trip(&store, "object").await.unwrap();
+    aws.issuer().fail(Fault::Status(403)); // which the SDK does not retry
+    tokio::time::sleep(3 * SECOND).await;
+    let mut told = 0;
+    let began = tokio::time::Instant::now();
+    while began.elapsed() < 6 * SECOND {
+        let asked = tokio::time::Instant::now();
+        let text = round_trip(&store, "object").await.unwrap_err().to_string();
+        assert!(asked.elapsed() < SECOND / 4, "{:?}", asked.elapsed());
+        assert!(text.contains("AccessDenied"), "{text}");
+        // Who was told by the fetch itself is told nothing about the next.
+        told += usize::from(text.contains("next attempt in"));
+        tokio::time::sleep(SECOND / 50).await;
+    }
+    assert!(told > 100, "{told}");
+    aws.issuer().mend();
+    let mended = tokio::time::Instant::now();
+    while round_trip(&store, "object").await.is_err() {
+        tokio::time::sleep(SECOND / 50).await;
+    }
+    assert!(mended.elapsed() < 5 * SECOND + SECOND / 2, "{:?}", mended.elapsed());
+    assert_eq!(aws.s3().counts().rejected_in_all(), 0);
+}
+
+#[tokio::test]
+async fn a_metadata_service_that_is_down_past_the_expiry_is_named_and_not_taken_for_one_that_answers() {
+    let aws = aws_with_sessions_of(2 * SECOND).await;
+    let child = chain::run("outages::child_outlives_its_session", aws.imds_env());
+    let outage = async {
+        while aws.s3().counts().requests == 0 {
+            tokio::time::sleep(SECOND / 50).await;
+        }
+        aws.issuer().fail(Fault::Down);
+    };
+    let (output, ()) = tokio::join!(child, outage);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().find_map(|line| line.split_once("ERROR: ")).unwrap_or_else(|| panic!("{text}")).1;
+    // The SDK by itself answers with the last session once more, and the cache would say that it had expired.
+    assert!(line.starts_with("Source"), "{line}");
+    assert!(line.contains("metadata") || line.contains("IMDS"), "{line}");
+}
+
+#[tokio::test]
+#[ignore = "the child of the test above"]
+async fn child_outlives_its_session() {
+    let cache = AwsTokenCache::from_env().await;
+    let store = store(&cache);
+    round_trip(&store, "object").await.unwrap();
+    tokio::time::sleep(5 * SECOND / 2).await;
+    let error = cache.get().await.unwrap_err();
+    println!("\nERROR: {:?} {error}", error.kind());
+}
