@@ -18,6 +18,7 @@ use aws_types::os_shim_internal::{Env, Fs};
 use token_cache_core::{BoxError, TemporaryToken, TokenSource};
 
 use crate::cache::{AwsTokenCache, builder};
+use crate::http;
 use crate::source::{OPERATION_TIMEOUT, failure, token};
 
 impl AwsTokenCache {
@@ -65,13 +66,10 @@ impl AwsTokenCache {
 #[must_use]
 pub fn defaults() -> ConfigLoader {
     let loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts());
-    #[cfg(all(feature = "https-ring", not(feature = "https")))]
-    let loader = {
-        use aws_smithy_http_client::{Builder, tls};
-        let ring = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-        loader.http_client(Builder::new().tls_provider(ring).build_https())
-    };
-    loader
+    match http::client() {
+        Some(client) => loader.http_client(client),
+        None => loader,
+    }
 }
 
 fn timeouts() -> TimeoutConfig {

@@ -26,25 +26,62 @@
 //! service, once a request. [`AwsTokenCache`] asks once a rotation, ahead of the expiry and behind the requests' backs. What
 //! its callers may rely on is [`TokenCache`](token_cache_core::TokenCache)'s contract.
 //!
+//! # From where, and whereto
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use object_store::{aws::AmazonS3Builder, client::ReqwestConnector};
+//! use token_cache_aws::{AssumeRole, AwsTokenCache};
+//!
+//! let base = AwsTokenCache::from_profile("hub").await; // or from_env(), from_sdk_config(..), from_provider(..)
+//! let role = AssumeRole::new("arn:aws:iam::222222222222:role/reader").external_id("tenant-7");
+//! let aws = base.assume_role(&role).await;
+//!
+//! let store = aws
+//!     .configure(AmazonS3Builder::new().with_bucket_name("bucket")) // of object_store 0.12, 0.13 or 0.14
+//!     .with_http_connector(aws.retry_rejected(ReqwestConnector::default()))
+//!     .build()?;
+//! let sdk = aws.sdk_config(); // for clients of the SDK, on the same cache
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - One instance for the process that fails early: [`AwsTokenCache::try_new`], and [`AwsTokenCache::default_region`]. Many
+//!   roles and profiles, one cache each: [`Registry`].
+//! - Buckets that are open to everybody: [`AwsTokenCache::configure_or_anonymous`].
+//! - Credentials that a service has rejected: [`is_credential_rejected`] tells, [`AwsTokenCache::retry_rejected`] gets over it.
+//!
 //! # Who does what
 //!
 //! | what | who |
 //! |---|---|
 //! | finding credentials: environment, profiles, SSO, web identity, containers, instance metadata | the SDK |
+//! | that no other identity takes the place of the one that is configured | this crate |
 //! | retries and timeouts within one fetch | the SDK |
 //! | when to fetch, sharing one fetch, keeping what is good, pacing after failures | the cache |
 //! | signing, and retries of a request | object_store |
+//! | signing anew what was rejected | this crate, with object_store's signature |
 //!
 //! # Features
 //!
-//! - `object_store-0_14` (default), `object_store-0_13`: [`AwsTokenCache`] is a `CredentialProvider` of that version. Both
-//!   may be on, and serve from one cache. They bring no HTTP client but what that version cannot do without.
+//! On by default: `chain`, `https`, `object_store-0_14`, `process`, `sso`. With none of them there is what takes any
+//! `ProvideCredentials` and any `SdkConfig`, in 70 crates and without HTTP or crypto.
+//!
+//! - `object_store-0_12`, `object_store-0_13`, `object_store-0_14`: [`AwsTokenCache`] is a `CredentialProvider` of that version.
+//!   Any of them may be on together, and serve from one cache. 0.14 brings neither an HTTP client nor crypto; the older ones
+//!   cannot do without.
+//! - `chain`: the SDK's default chain, profiles, roles, the registry, and the SDK's clients. It brings `aws-config` and STS.
+//! - `process`, `sso`, `login`: what profiles may name beside keys and roles: `credential_process`; SSO; `aws login`.
+//! - `https`: the SDK's own HTTP client, over rustls and aws-lc. `https-ring` is the same over ring, and counts where `https`
+//!   is off. With neither, a client comes with `defaults().http_client(..)`; without one, what needs HTTP fails.
 
 mod buffer;
 mod cache;
 #[cfg(feature = "chain")]
 mod chain;
 mod error;
+#[cfg(feature = "chain")]
+mod http;
 mod location;
 #[cfg(feature = "_object_store")]
 mod provider;

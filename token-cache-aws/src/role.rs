@@ -8,6 +8,7 @@ use aws_types::SdkConfig;
 use aws_types::sdk_config::SharedTimeSource;
 
 use crate::cache::{AwsTokenCache, builder};
+use crate::http;
 use crate::source::SdkSource;
 
 /// A role, and how to assume it. STS says what is allowed of it; nothing is checked here.
@@ -115,6 +116,9 @@ fn complete(config: &SdkConfig) -> SdkConfig {
     }
     if config.time_source().is_none() {
         whole.set_time_source(Some(SharedTimeSource::default()));
+    }
+    if config.http_client().is_none() {
+        whole.set_http_client(http::client());
     }
     whole.build()
 }
