@@ -1,5 +1,7 @@
 //! Credentials that a service no longer accepts: telling them apart, and signing anew.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 use aws_credential_types::provider::ProvideCredentials;
 use futures::{StreamExt, TryStreamExt};
@@ -7,6 +9,8 @@ use object_store::client::ReqwestConnector;
 use object_store::{MultipartUpload, ObjectStore, PutMode, WriteMultipart};
 use token_cache_aws::is_credential_rejected;
 use token_cache_core::{ErrorKind, TemporaryToken, source_fn};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 const LIFETIME: Duration = Duration::from_millis(300);
 
@@ -135,6 +139,55 @@ async fn a_listing_goes_on_with_its_next_page_and_tells_nothing_twice() {
     names.extend(list.map_ok(|meta| meta.location).try_collect::<Vec<_>>().await.unwrap());
     assert_eq!(names, (0..1001).map(|n| Path::from(format!("{n:04}"))).collect::<Vec<_>>());
     assert!(aws.s3().counts().rejected("ExpiredToken") > before);
+}
+
+/// Passes connections on to `server`, but of what the server sends on them takes `limit` bytes at the most, waits for a session
+/// to end, and hangs up: once, for a limit that is set once.
+async fn hanging_up(server: String, limit: Arc<AtomicUsize>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (server, limit) = (TcpStream::connect(&server).await.unwrap(), Arc::clone(&limit));
+            tokio::spawn(async move {
+                let (mut from_client, mut to_client) = client.into_split();
+                let (mut from_server, mut to_server) = server.into_split();
+                tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+                let mut chunk = vec![0; 16 << 10];
+                while let Ok(read @ 1..) = from_server.read(&mut chunk).await {
+                    to_client.write_all(&chunk[..read]).await?;
+                    let left = limit.load(Ordering::Relaxed);
+                    limit.store(left.saturating_sub(read), Ordering::Relaxed);
+                    if (1..=read).contains(&left) {
+                        expire().await;
+                        limit.store(usize::MAX, Ordering::Relaxed);
+                        break;
+                    }
+                }
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn a_download_that_breaks_off_after_the_end_of_its_session_goes_on_where_it_was() {
+    let (aws, cache) = lying().await;
+    let limit = Arc::new(AtomicUsize::new(usize::MAX));
+    let endpoint = hanging_up(aws.s3().endpoint().replace("http://", ""), Arc::clone(&limit)).await;
+    let store = cache
+        .configure(AmazonS3Builder::new().with_bucket_name(BUCKET))
+        .with_endpoint(endpoint)
+        .with_http_connector(cache.retry_rejected(ReqwestConnector::default()))
+        .build()
+        .unwrap();
+    let content: Vec<u8> = (0..4 << 20).map(|n: u32| (n % 251) as u8).collect();
+    store.put(&Path::from("object"), content.clone().into()).await.unwrap();
+    limit.store(1 << 20, Ordering::Relaxed);
+    let read = store.get(&Path::from("object")).await.unwrap().bytes().await.unwrap();
+    assert!(read == content, "{} bytes", read.len());
+    assert_eq!(aws.s3().counts().rejected("ExpiredToken"), 1);
 }
 
 #[tokio::test]
