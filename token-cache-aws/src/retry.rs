@@ -163,7 +163,7 @@ fn from_hex(hex: &str) -> Option<Vec<u8>> {
 }
 
 macro_rules! connector {
-    ($feature:literal, $object_store:ident, $version:ident, $authorize:ident) => {
+    ($feature:literal, $object_store:ident, $version:ident, $authorize:expr) => {
         #[cfg(feature = $feature)]
         mod $version {
             use async_trait::async_trait;
@@ -240,46 +240,26 @@ macro_rules! connector {
                 };
                 let authorizer = AwsAuthorizer::new(&credential, &signed.service, &signed.region)
                     .with_sign_payload(!matches!(signed.payload, Payload::Unsigned));
+                // What differs between the versions.
+                let authorize: fn(&AwsAuthorizer<'_>, &mut HttpRequest, Option<&[u8]>) -> bool = $authorize;
                 let mut request = without_signature(request);
-                $authorize(&authorizer, &mut request, digest).then_some(request)
+                authorize(&authorizer, &mut request, digest).then_some(request)
             }
         }
     };
 }
 
-/// Signs, and tells whether it could. What differs between the versions.
-#[cfg(feature = "object_store-0_12")]
-fn authorize_0_12(
-    authorizer: &object_store_0_12::aws::AwsAuthorizer<'_>,
-    request: &mut object_store_0_12::client::HttpRequest,
-    digest: Option<&[u8]>,
-) -> bool {
+connector!("object_store-0_12", object_store_0_12, v0_12, |authorizer, request, digest| {
     authorizer.authorize(request, digest);
     true
-}
-
-#[cfg(feature = "object_store-0_13")]
-fn authorize_0_13(
-    authorizer: &object_store_0_13::aws::AwsAuthorizer<'_>,
-    request: &mut object_store_0_13::client::HttpRequest,
-    digest: Option<&[u8]>,
-) -> bool {
+});
+connector!("object_store-0_13", object_store_0_13, v0_13, |authorizer, request, digest| {
     authorizer.authorize(request, digest);
     true
-}
-
-#[cfg(feature = "object_store-0_14")]
-fn authorize_0_14(
-    authorizer: &object_store::aws::AwsAuthorizer<'_>,
-    request: &mut object_store::client::HttpRequest,
-    digest: Option<&[u8]>,
-) -> bool {
+});
+connector!("object_store-0_14", object_store, v0_14, |authorizer, request, digest| {
     authorizer.try_authorize(request, digest).is_ok()
-}
-
-connector!("object_store-0_12", object_store_0_12, v0_12, authorize_0_12);
-connector!("object_store-0_13", object_store_0_13, v0_13, authorize_0_13);
-connector!("object_store-0_14", object_store, v0_14, authorize_0_14);
+});
 
 #[cfg(test)]
 mod tests {
