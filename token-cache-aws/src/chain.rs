@@ -100,7 +100,11 @@ impl TokenSource for ChainSource {
 impl ChainSource {
     async fn of_chain(&self) -> Result {
         half_a_pair("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")?;
-        let mut loader = defaults().region(self.config.region().cloned());
+        let mut loader = defaults();
+        // One that was not to be found before may be found now; one that was, is not looked up again.
+        if let Some(region) = self.config.region() {
+            loader = loader.region(region.clone());
+        }
         if let Some(client) = self.config.http_client() {
             loader = loader.http_client(client);
         }
@@ -117,8 +121,12 @@ impl ChainSource {
     }
 
     async fn of_profile(&self, name: &str) -> Result {
+        let region = match self.config.region() {
+            Some(region) => Some(region.clone()),
+            None => defaults().profile_name(name).load().await.region().cloned(),
+        };
         let mut config = ProviderConfig::without_region()
-            .with_region(self.config.region().cloned())
+            .with_region(region)
             .with_behavior_version(Some(BehaviorVersion::latest()))
             .with_timeout_config(timeouts());
         if let Some(client) = self.config.http_client() {

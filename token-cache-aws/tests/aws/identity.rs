@@ -99,6 +99,34 @@ async fn child_asks_for_profiles() {
 }
 
 #[tokio::test]
+async fn a_profile_by_name_may_assume_its_role_with_another_profiles_keys() {
+    let aws = aws_with_sessions_of(60 * SECOND).await;
+    let home = tempfile::tempdir().unwrap();
+    let (config, key) = (home.path().join("config"), aws.long_term_key());
+    let keys =
+        format!("aws_access_key_id = {}\naws_secret_access_key = {}", key.access_key_id(), key.secret_access_key());
+    let role = "role_arn = arn:aws:iam::123456789012:role/reader\nsource_profile = base";
+    std::fs::write(&config, format!("[profile base]\n{keys}\n[profile reader]\n{role}\n")).unwrap();
+    let mut env = aws.long_term_env();
+    for (name, value) in &mut env {
+        if name.ends_with("_KEY") || name.ends_with("_KEY_ID") {
+            *value = "another".to_owned();
+        }
+    }
+    env.push(("AWS_CONFIG_FILE", config.to_str().unwrap().to_owned()));
+    let output = run("identity::child_acts_in_its_profiles_role", env).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!((aws.issuer().counts().assume_role, aws.s3().counts().sessions), (1, 1));
+}
+
+#[tokio::test]
+#[ignore = "the child of the test above"]
+async fn child_acts_in_its_profiles_role() {
+    let cache = AwsTokenCache::from_profile("reader").await;
+    round_trip(&store(&cache), "object").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_profile_that_is_mended_is_read_again() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("credentials");
