@@ -59,6 +59,32 @@
 //!   `token_cache_invalidations_total` and `token_cache_served_expired_total` (`cache`), the histogram
 //!   `token_cache_fetch_seconds` (`cache`, `outcome`; seconds) and the gauge `token_cache_failures` (`cache`; failures in a
 //!   row).
+//! - `object_store-0_12`, `object_store-0_13`, `object_store-0_14`: [`TokenCache`] and [`View`] are a `CredentialProvider` of
+//!   that version. Any of them may be on together. 0.14 brings no HTTP client and no crypto.
+//!
+//! # Under object_store
+//!
+//! A cache of what a store wants, or a view that makes it out of another token, goes into its `with_credentials`:
+//!
+//! ```
+//! # #[cfg(feature = "object_store-0_14")] {
+//! # use std::sync::Arc;
+//! # use std::time::Duration;
+//! # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+//! use object_store::azure::{AzureCredential, MicrosoftAzureBuilder};
+//! use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
+//!
+//! # let source = source_fn(|| async {
+//! #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token".to_owned(), Duration::from_secs(3600)))
+//! # });
+//! let cache: TokenCache<String> = TokenCache::builder(source).build();
+//! let google = cache.view(|token| GcpCredential { bearer: token.clone() });
+//! let azure = cache.view(|token| AzureCredential::BearerToken(token.clone()));
+//!
+//! let google = GoogleCloudStorageBuilder::new().with_credentials(Arc::new(google));
+//! let azure = MicrosoftAzureBuilder::new().with_credentials(Arc::new(azure));
+//! # }
+//! ```
 //!
 //! # What it does not do
 //!
@@ -72,6 +98,8 @@ mod entropy;
 mod error;
 mod event;
 mod flight;
+#[cfg(any(feature = "object_store-0_12", feature = "object_store-0_13", feature = "object_store-0_14"))]
+mod object_store;
 mod observe;
 mod policy;
 mod published;

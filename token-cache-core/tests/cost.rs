@@ -81,6 +81,20 @@ async fn cost_a_hit_for_one_who_needs_it_longer_allocates_nothing() {
     assert_eq!(allocations(|| bench.cache.get_valid_for(HOUR / 2).now_or_never().unwrap().unwrap()), 0);
 }
 
+/// The one of the trait's boxed future.
+#[tokio::test]
+#[cfg(feature = "object_store-0_14")]
+async fn cost_a_hit_through_object_store_is_one_allocation() {
+    use object_store::CredentialProvider;
+
+    let bench = Bench::with_left(HOUR).await;
+    bench.warm_up();
+    let cache: Arc<dyn CredentialProvider<Credential = &str>> = Arc::new(bench.cache.clone());
+    let view: Arc<dyn CredentialProvider<Credential = usize>> = Arc::new(bench.view.clone());
+    assert_eq!(allocations(|| cache.get_credential().now_or_never().unwrap().unwrap()), u64::from(HITS), "of a cache");
+    assert_eq!(allocations(|| view.get_credential().now_or_never().unwrap().unwrap()), u64::from(HITS), "of a view");
+}
+
 #[test]
 fn cost_a_hit_on_the_machines_own_clock_allocates_nothing_and_needs_no_runtime() {
     let (mock, mut source) = mock_source();

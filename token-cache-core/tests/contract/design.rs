@@ -41,3 +41,14 @@ fn each_promise_has_its_row_with_tests_that_are_there_and_each_test_has_its_plac
     let missing: Vec<_> = there.filter(|name| !named.contains(name)).collect();
     assert!(missing.is_empty(), "not in the table: {missing:?}");
 }
+
+#[test]
+fn the_core_has_no_word_of_the_cloud_it_was_first_built_for() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for path in files(&root.join("src")).into_iter().chain([root.join("Cargo.toml")]) {
+        let text = fs::read_to_string(&path).unwrap().to_lowercase();
+        for word in ["aws", "amazon", "imds", "sigv4", "access_key"] {
+            assert!(!text.contains(word), "{}: {word}", path.display());
+        }
+    }
+}
