@@ -59,6 +59,7 @@
 //!   `token_cache_invalidations_total` and `token_cache_served_expired_total` (`cache`), the histogram
 //!   `token_cache_fetch_seconds` (`cache`, `outcome`; seconds) and the gauge `token_cache_failures` (`cache`; failures in a
 //!   row).
+//! - `tower`: `BearerLayer` puts tokens on HTTP and gRPC requests, and sends those again whose token was rejected.
 //! - `object_store-0_12`, `object_store-0_13`, `object_store-0_14`: [`TokenCache`] and [`View`] are a `CredentialProvider` of
 //!   that version. Any of them may be on together. 0.14 brings no HTTP client and no crypto.
 //!
@@ -91,6 +92,8 @@
 //! It keeps one token, not one per key; it stores nothing on disk; and it does not ask twice within one fetch, which is
 //! the source's to decide.
 
+#[cfg(feature = "tower")]
+mod bearer;
 mod builder;
 mod cache;
 mod clock;
@@ -120,6 +123,8 @@ mod warm;
 pub use crate::runtime::block_on;
 pub use async_trait::async_trait;
 
+#[cfg(feature = "tower")]
+pub use crate::bearer::{Bearer, BearerLayer, ReplayBody};
 pub use crate::builder::TokenCacheBuilder;
 pub use crate::cache::{TokenCache, WeakTokenCache};
 pub use crate::clock::{Clock, Moment, SystemClock};
