@@ -1,0 +1,19 @@
+//! tonic's generated clients go over any service: `HealthClient::new(with_tokens(channel, &cache))`.
+
+use http::{Request, Response};
+use token_cache_core::{BearerLayer, BoxError, ReplayBody, TokenCache};
+use tonic::body::Body;
+use tonic::transport::Channel;
+use tower::{Service, ServiceBuilder};
+
+/// `channel`, sending the tokens of `cache`.
+#[must_use]
+pub fn with_tokens(
+    channel: Channel,
+    cache: &TokenCache<String>,
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = BoxError, Future: Send> + Clone + Send + use<> {
+    ServiceBuilder::new()
+        .layer(BearerLayer::new(cache, |token| token))
+        .map_request(|request: Request<ReplayBody>| request.map(Body::new))
+        .service(channel)
+}
