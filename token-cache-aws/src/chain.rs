@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::env;
+use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -43,11 +44,7 @@ impl AwsTokenCache {
     }
 
     async fn from_chain(profile: Option<String>) -> Self {
-        let loader = match &profile {
-            Some(name) => defaults().profile_name(name),
-            None => defaults(),
-        };
-        let config = loader.load().await;
+        let config = load(profile.as_deref()).await;
         Self::new(builder(ChainSource { profile, config: config.clone() }).build(), &config)
     }
 }
@@ -70,6 +67,14 @@ pub fn defaults() -> ConfigLoader {
         Some(client) => loader.http_client(client),
         None => loader,
     }
+}
+
+/// Boxed, because the SDK's future is large, and so would be every one that holds it.
+fn load(profile: Option<&str>) -> Pin<Box<dyn Future<Output = SdkConfig> + Send>> {
+    Box::pin(match profile {
+        Some(name) => defaults().profile_name(name).load(),
+        None => defaults().load(),
+    })
 }
 
 fn timeouts() -> TimeoutConfig {
@@ -123,7 +128,7 @@ impl ChainSource {
     async fn of_profile(&self, name: &str) -> Result {
         let region = match self.config.region() {
             Some(region) => Some(region.clone()),
-            None => defaults().profile_name(name).load().await.region().cloned(),
+            None => load(Some(name)).await.region().cloned(),
         };
         let mut config = ProviderConfig::without_region()
             .with_region(region)

@@ -1,6 +1,7 @@
 //! [`AssumeRole`]: a role to act in, on top of any credentials.
 
 use std::fmt;
+use std::pin::Pin;
 use std::time::Duration;
 
 use aws_config::sts::AssumeRoleProvider;
@@ -67,6 +68,11 @@ impl AssumeRole {
     /// The role's sessions as a source, for a cache with settings of one's own. `base` gives the credentials that assume
     /// the role, from its own cache, and the region and the endpoint of STS.
     pub async fn source(&self, base: &AwsTokenCache) -> SdkSource {
+        SdkSource::of_role(self.provider(base).await, &self.arn)
+    }
+
+    /// Boxed, because the SDK's future is large, and so would be every one that holds it.
+    fn provider(&self, base: &AwsTokenCache) -> Pin<Box<dyn Future<Output = AssumeRoleProvider> + Send>> {
         let mut role = AssumeRoleProvider::builder(&self.arn).configure(&complete(base.config()));
         if let Some(id) = &self.external_id {
             role = role.external_id(id);
@@ -83,7 +89,7 @@ impl AssumeRole {
         if !self.policy_arns.is_empty() {
             role = role.policy_arns(self.policy_arns.clone());
         }
-        SdkSource::of_role(role.build_from_provider(base.clone()).await, &self.arn)
+        Box::pin(role.build_from_provider(base.clone()))
     }
 }
 

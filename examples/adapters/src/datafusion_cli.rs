@@ -18,7 +18,6 @@ use token_cache_core::BoxError;
 ///
 /// Credentials that are configured and cannot be had. They do not make a request anonymous.
 pub async fn with_credentials(builder: AmazonS3Builder) -> Result<AmazonS3Builder, BoxError> {
-    // Boxed, for DataFusion's lint on large futures.
-    let aws = Box::pin(Registry::process().get(&Principal::from_env())).await?;
+    let aws = Registry::process().get(&Principal::from_env()).await?;
     Ok(aws.configure_or_anonymous(builder).await?)
 }
