@@ -1,0 +1,250 @@
+//! `AssumeRole`: XML, and errors that have a code.
+
+use std::env;
+
+use aws_credential_types::Credentials;
+use token_cache_aws::{AssumeRole, AwsTokenCache, defaults};
+
+use crate::answer::{BINARY, Fields, NO_CONTENT, Reply, cut_after, http, ok, portal, redirect};
+use crate::canary::{BASE_KEY_ID, BASE_SECRET, HALF, SECRET, TOKEN};
+use crate::case::{Case, Outcome, Protocol};
+use crate::child::{TIMEOUT, URL};
+
+pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/team/reader-2";
+
+/// By a profile with a role, and by a role on top of a cache.
+pub(crate) const PROTOCOL: Protocol = Protocol {
+    name: "sts",
+    env: |place| {
+        vec![
+            ("AWS_CONFIG_FILE", place.now("config").display().to_string()),
+            ("AWS_PROFILE", "case".to_owned()),
+            ("AWS_ENDPOINT_URL_STS", place.url.clone()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ]
+    },
+    files: |_| {
+        let base =
+            format!("[profile base]\naws_access_key_id = {BASE_KEY_ID}\naws_secret_access_key = {BASE_SECRET}\n");
+        let case = format!("[profile case]\nrole_arn = {ROLE}\nsource_profile = base\n");
+        vec![("config", format!("{base}{case}").into())]
+    },
+    good: |_| ok(document(&Fields::xml(true))).into(),
+    profile: None,
+    source: Some(|| {
+        Box::pin(async {
+            let base = Credentials::new(BASE_KEY_ID, BASE_SECRET, None, None, "base");
+            let config = defaults().credentials_provider(base).endpoint_url(env::var(URL).unwrap()).load().await;
+            AssumeRole::new(ROLE).source(&AwsTokenCache::from_sdk_config(&config).unwrap()).await
+        })
+    }),
+    link: &["STS"],
+    cases,
+};
+
+fn cases() -> Vec<Case> {
+    [connections(), documents(), fields(), dates(), refusals()].into_iter().flatten().collect()
+}
+
+fn connections() -> Vec<Case> {
+    let whole = || ok(document(&bad()));
+    let half = || cut_after(whole(), &SECRET[..20]);
+    vec![
+        Case::answer("closed without an answer", "", ["could not be asked", "connection closed"]),
+        Case::answer("reset without an answer", Reply::Reset(vec![]), ["could not be asked", "Connection reset"]),
+        Case::answer("a status line that is none", "SSH-2.0-OpenSSH_9.6\r\n", ["invalid HTTP version"]),
+        Case::answer("cut off in the headers", "HTTP/1.1 200 OK\r\nContent-Ty", ["connection closed"]),
+        Case::answer("a negative length", "HTTP/1.1 200 OK\r\nContent-Length: -7\r\n\r\n", ["invalid content-length"]),
+        Case::answer("cut off in the body", half(), ["has not answered in full", "end of file"]),
+        Case::answer("reset in the body", Reply::Reset(half()), ["has not answered in full", "Connection reset"]),
+        Case::answer("a byte now and then", Reply::Drip(whole()), Outcome::Slow),
+        Case::answer("silence", Reply::Silence, Outcome::Slow),
+        Case::answer(
+            "silence until the SDK gives up",
+            Reply::Silence,
+            ["has not answered in time", TIMEOUT, "after 5s"],
+        ),
+    ]
+}
+
+fn documents() -> Vec<Case> {
+    let up_to = |mark| ok(cut_after(document(&bad()), mark));
+    let other = format!("<ListRolesResponse token=\"{TOKEN}\"/>");
+    let inner = format!("<AssumeRoleResponse><Other token=\"{TOKEN}\"/></AssumeRoleResponse>");
+    let none = "<AssumeRoleResponse><AssumeRoleResult/></AssumeRoleResponse>";
+    let deep = format!("{}{}", "<a>".repeat(1 << 16), "</a>".repeat(1 << 16));
+    vec![
+        Case::answer("200 and nothing", ok(""), ["has answered 200", "no root element"]),
+        Case::answer("204", NO_CONTENT, ["has answered 204", "no root element"]),
+        Case::answer("the document ends in the first tag", ok("<AssumeRoleRespon"), ["no root element"]),
+        // What is missing at the end, the SDK takes for empty; and an empty expiration for 1970.
+        Case::answer("the document ends in a tag", up_to("</SecretAcc"), ["already expired"]),
+        Case::answer("the document ends in a secret", up_to(HALF), ["already expired"]),
+        Case::answer(
+            "the document ends after the credentials",
+            up_to("</Credentials>"),
+            Outcome::Taken("all is there"),
+        ),
+        Case::answer(
+            "not UTF-8",
+            ok([document(&bad()).as_bytes(), BINARY].concat()),
+            ["has answered 200", "invalid utf-8"],
+        ),
+        Case::answer("binary", ok(BINARY), ["has answered 200", "invalid utf-8"]),
+        Case::answer(
+            "JSON",
+            ok(Fields::json("SessionToken", false).to_json()),
+            ["has answered 200", "no root element"],
+        ),
+        Case::answer("a captive portal", ok(portal()), ["has answered 200", "expected AssumeRoleResponse"]),
+        Case::answer("another document", ok(other), ["has answered 200", "expected AssumeRoleResponse"]),
+        Case::answer("another result", ok(inner), ["has answered 200", "expected AssumeRoleResult"]),
+        Case::answer("no credentials", ok(none), ["credentials must be defined"]),
+        Case::answer(
+            "elements 65536 deep",
+            with("SecretAccessKey", &deep),
+            ["has answered 200", "looking for a data element"],
+        ),
+        Case::answer("20 MB of nothing", Reply::flood(""), ["has answered 200", "no root element"]),
+    ]
+}
+
+fn fields() -> Vec<Case> {
+    let without = |field| ok(document(&bad().without(field)));
+    let element = format!("<Value>{SECRET}</Value>");
+    vec![
+        Case::answer("no AccessKeyId", without("AccessKeyId"), EMPTY),
+        Case::answer("no SecretAccessKey", without("SecretAccessKey"), EMPTY),
+        Case::answer("no SessionToken", without("SessionToken"), EMPTY),
+        Case::answer("no Expiration", without("Expiration"), ["already expired"]),
+        Case::answer("an empty AccessKeyId", with("AccessKeyId", ""), EMPTY),
+        Case::answer("an empty SecretAccessKey", with("SecretAccessKey", ""), EMPTY),
+        Case::answer("an empty SessionToken", with("SessionToken", ""), EMPTY),
+        Case::answer(
+            "an element as SecretAccessKey",
+            with("SecretAccessKey", &element),
+            ["looking for a data element"],
+        ),
+        Case::answer("an unknown entity", with("SessionToken", &format!("&{TOKEN};")), ["invalid XML escape"]),
+        Case::answer("two SecretAccessKeys", ok(document(&bad().and("SecretAccessKey", SECRET))), LAST),
+        Case::answer("a SessionToken of 4 MB", with("SessionToken", &"x".repeat(4 << 20)), LONG),
+    ]
+}
+
+fn dates() -> Vec<Case> {
+    let dates = [
+        ("an empty Expiration", ""),
+        ("a date that is none", "soon"),
+        ("a date without a zone", "2099-01-01T00:00:00"),
+        ("a date without a time", "2099-01-01"),
+        ("seconds since 1970", "4070908800"),
+        ("the year 99999", "99999-01-01T00:00:00Z"),
+        ("a negative year", "-2099-01-01T00:00:00Z"),
+        ("February 30", "2099-02-30T00:00:00Z"),
+        ("a secret as the date", SECRET),
+    ];
+    let past = [("the year 0", "0000-01-01T00:00:00Z"), ("a date in the past", "2020-01-01T00:00:00Z")];
+    let dates = dates.map(|(name, date)| Case::answer(name, with("Expiration", date), ["Expiration is not a date"]));
+    dates
+        .into_iter()
+        .chain(past.map(|(name, date)| Case::answer(name, with("Expiration", date), ["already expired"])))
+        .collect()
+}
+
+fn refusals() -> Vec<Case> {
+    let of_a_machine = "User: arn:aws:sts::123456789012:assumed-role/web/i-0abc123def4567890 is not authorized to perform: \
+                        sts:AssumeRole on resource: arn:aws:iam::123456789012:role/team/reader-2";
+    // STS repeats what it would have signed, and so the session token.
+    let canonical = format!(
+        "The request signature we calculated does not match. The Canonical String for this request should have been \
+         'POST\n/\n\nhost:sts.amazonaws.com\nx-amz-security-token:{TOKEN}\n\nhost'"
+    );
+    let cut = cut_after(error("AccessDenied", SECRET), "</Mess");
+    let no_code = "<ErrorResponse><Error><Message>The request is too long.</Message></Error></ErrorResponse>";
+    let bad_request = |code, message| http("400 Bad Request", error(code, message));
+    let forbidden = |code, message| http("403 Forbidden", error(code, message));
+    let throttled = || http("429 Too Many Requests", error("Throttling", "Rate exceeded"));
+    vec![
+        Case::answer(
+            "400 ValidationError",
+            bad_request("ValidationError", "Value 'a b' at 'roleArn' failed to satisfy constraint"),
+            ["refused (400 ValidationError): Value 'a b' at 'roleArn' failed"],
+        ),
+        Case::answer(
+            "400 ExpiredTokenException",
+            bad_request("ExpiredTokenException", "The security token included in the request is expired"),
+            ["refused (400 ExpiredTokenException): The security token included in the request is expired"],
+        ),
+        Case::answer(
+            "400 MalformedPolicyDocument",
+            bad_request("MalformedPolicyDocument", "This policy contains invalid Json"),
+            ["refused (400 MalformedPolicyDocument): This policy contains invalid Json"],
+        ),
+        Case::answer(
+            "403 AccessDenied",
+            forbidden("AccessDenied", of_a_machine),
+            ["refused (403 AccessDenied): ", of_a_machine],
+        ),
+        Case::answer(
+            "403 InvalidClientTokenId",
+            forbidden("InvalidClientTokenId", "The security token included in the request is invalid."),
+            ["refused (403 InvalidClientTokenId): The security token included in the request is invalid."],
+        ),
+        Case::answer(
+            "403 SignatureDoesNotMatch",
+            forbidden("SignatureDoesNotMatch", &canonical),
+            ["refused (403 SignatureDoesNotMatch): The request signature", "x-amz-security-token:***"],
+        ),
+        Case::answer(
+            "403 RegionDisabledException",
+            forbidden("RegionDisabledException", "STS is not activated in this region for account:123456789012."),
+            ["refused (403 RegionDisabledException): STS is not activated in this region for account:123456789012."],
+        ),
+        Case::answer("403 with a secret", http("403 Forbidden", cut), ["refused (403 AccessDenied): ***"]),
+        Case::answer(
+            "400 without a code",
+            http("400 Bad Request", no_code),
+            ["has answered 400: The request is too long."],
+        ),
+        Case::answer("400 without a body", http("400 Bad Request", ""), ["has answered 400", "no root element"]),
+        Case::answer("403 with a page", http("403 Forbidden", portal()), ["has answered 403"]),
+        Case::answer("407", http("407 Proxy Authentication Required", ""), ["has answered 407"]),
+        Case::answer("429 Throttling", throttled(), ["refused (429 Throttling): Rate exceeded"]),
+        Case::answer("429 Throttling, again and again", throttled(), ["refused (429 Throttling): Rate exceeded"])
+            .retried(),
+        Case::answer("500", http("500 Internal Server Error", ""), ["has answered 500"]),
+        Case::answer("500, again and again", http("500 Internal Server Error", ""), ["has answered 500"]).retried(),
+        Case::answer("503 with a page", http("503 Service Unavailable", portal()), ["has answered 503"]),
+        Case::answer("redirected to itself", redirect("/"), ["has answered 302"]),
+        Case::answer("redirected elsewhere", redirect("http://127.0.0.1:9/"), ["has answered 302"]),
+    ]
+}
+
+pub(crate) const EMPTY: Outcome = Outcome::Taken("the SDK takes what is missing for empty, and what is empty as it is");
+pub(crate) const LAST: Outcome = Outcome::Taken("the last one counts");
+pub(crate) const LONG: Outcome = Outcome::Taken("no length is too much");
+
+fn bad() -> Fields {
+    Fields::xml(false)
+}
+
+fn with(field: &'static str, value: &str) -> Vec<u8> {
+    ok(document(&bad().with(field, value)))
+}
+
+fn document(credentials: &Fields) -> String {
+    let user = "<AssumedRoleUser><AssumedRoleId>AROAEXAMPLE:case</AssumedRoleId>\
+                <Arn>arn:aws:sts::123456789012:assumed-role/reader-2/case</Arn></AssumedRoleUser>";
+    format!(
+        "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult>\
+         <Credentials>{}</Credentials>{user}</AssumeRoleResult></AssumeRoleResponse>",
+        credentials.to_xml()
+    )
+}
+
+pub(crate) fn error(code: &str, message: &str) -> String {
+    format!(
+        "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>{code}</Code>\
+         <Message>{message}</Message></Error><RequestId>c6104cbe-af31-11e0-8154-cbc7ccf896c7</RequestId></ErrorResponse>"
+    )
+}

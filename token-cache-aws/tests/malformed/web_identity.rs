@@ -1,0 +1,99 @@
+//! `AssumeRoleWithWebIdentity`, as a pod on EKS does: with a token of its own, from a file.
+
+use crate::answer::{BINARY, Fields, Reply, cut_after, http, ok, portal};
+use crate::canary::{HALF, JWT, SECRET};
+use crate::case::{Case, Outcome, Protocol, sdk_chain};
+use crate::sts::{EMPTY, ROLE, error};
+
+pub(crate) const PROTOCOL: Protocol = Protocol {
+    name: "web identity",
+    env: |place| {
+        vec![
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", place.now("token").display().to_string()),
+            ("AWS_ROLE_ARN", ROLE.to_owned()),
+            ("AWS_ENDPOINT_URL_STS", place.url.clone()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ]
+    },
+    files: |_| vec![("token", JWT.into())],
+    good: |_| ok(document(&Fields::xml(true))).into(),
+    profile: None,
+    source: Some(sdk_chain),
+    link: &["STS", "AWS_WEB_IDENTITY_TOKEN_FILE", "WebIdentityToken"],
+    cases,
+};
+
+fn cases() -> Vec<Case> {
+    let whole = || ok(document(&bad()));
+    let without = |field| ok(document(&bad().without(field)));
+    let with = |field, value: &str| ok(document(&bad().with(field, value)));
+    let refused = |code, message: &str| http("400 Bad Request", error(code, message));
+    let with_token = format!("No OpenIDConnect provider found in your account for {JWT}");
+    let of_sts = "<AssumeRoleResponse><AssumeRoleResult/></AssumeRoleResponse>";
+    let too_short = "Value '' at 'webIdentityToken' failed to satisfy constraint: Member must have length greater than or \
+                     equal to 4";
+    vec![
+        Case::answer("closed without an answer", "", ["could not be asked", "connection closed"]),
+        Case::answer(
+            "cut off in the body",
+            cut_after(whole(), &SECRET[..20]),
+            ["has not answered in full", "end of file"],
+        ),
+        Case::answer("silence", Reply::Silence, Outcome::Slow),
+        Case::answer("a byte now and then", Reply::Drip(whole()), Outcome::Slow),
+        Case::answer("the document ends in a secret", ok(cut_after(document(&bad()), HALF)), ["already expired"]),
+        Case::answer(
+            "a captive portal",
+            ok(portal()),
+            ["has answered 200", "expected AssumeRoleWithWebIdentityResponse"],
+        ),
+        Case::answer("the document of AssumeRole", ok(of_sts), ["expected AssumeRoleWithWebIdentityResponse"]),
+        Case::answer("no credentials", ok(document(&bad()).replace("Credentials>", "O>")), ["must be defined"]),
+        Case::answer("no SecretAccessKey", without("SecretAccessKey"), EMPTY),
+        Case::answer("no Expiration", without("Expiration"), ["already expired"]),
+        Case::answer("a date that is none", with("Expiration", "soon"), ["Expiration is not a date"]),
+        Case::answer("a date in the past", with("Expiration", "2020-01-01T00:00:00Z"), ["already expired"]),
+        Case::answer(
+            "400 ExpiredTokenException",
+            refused("ExpiredTokenException", "The web identity token that was passed is expired or is not valid"),
+            ["refused (400 ExpiredTokenException): The web identity token that was passed is expired or is not valid"],
+        ),
+        Case::answer(
+            "400 InvalidIdentityToken, with the token",
+            refused("InvalidIdentityToken", &with_token),
+            ["refused (400 InvalidIdentityToken): No OpenIDConnect provider found in your account for ***"],
+        ),
+        Case::answer(
+            "400 IDPCommunicationError, again and again",
+            refused("IDPCommunicationError", "Couldn't retrieve verification key from your identity provider"),
+            ["refused (400 IDPCommunicationError): Couldn't retrieve verification key"],
+        )
+        .retried(),
+        Case::answer(
+            "400 ValidationError for an empty token",
+            refused("ValidationError", too_short),
+            ["refused (400 ValidationError): ", too_short],
+        ),
+        Case::answer(
+            "403 AccessDenied",
+            http("403 Forbidden", error("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")),
+            ["refused (403 AccessDenied): Not authorized to perform sts:AssumeRoleWithWebIdentity"],
+        ),
+        Case::answer("503", http("503 Service Unavailable", ""), ["has answered 503"]),
+        Case::gone("no token file", "token", ["No such file", "AWS_WEB_IDENTITY_TOKEN_FILE names the file"]),
+        Case::files("a token that is not UTF-8", vec![("token", BINARY.into())], ["WebIdentityToken", "UTF-8"]),
+    ]
+}
+
+fn bad() -> Fields {
+    Fields::xml(false)
+}
+
+fn document(credentials: &Fields) -> String {
+    format!(
+        "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>{}</Credentials>\
+         <SubjectFromWebIdentityToken>system:serviceaccount:default:case</SubjectFromWebIdentityToken>\
+         </AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>",
+        credentials.to_xml()
+    )
+}
