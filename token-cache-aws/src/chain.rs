@@ -98,7 +98,7 @@ impl TokenSource for ChainSource {
             Some(name) => self.of_profile(name).await,
             None => self.of_chain().await,
         };
-        result.map(token).map_err(|error| failure(error, None))
+        result.and_then(token).map_err(|error| failure(error, None))
     }
 }
 
@@ -134,6 +134,9 @@ impl ChainSource {
             .with_region(region)
             .with_behavior_version(Some(BehaviorVersion::latest()))
             .with_timeout_config(timeouts());
+        if let Some(retries) = self.config.retry_config() {
+            config = config.with_retry_config(retries.clone());
+        }
         if let Some(client) = self.config.http_client() {
             config = config.with_http_client(client);
         }
@@ -141,8 +144,9 @@ impl ChainSource {
         provider.provide_credentials().await.map_err(|error| match error {
             // Here it is not one of several that were tried.
             CredentialsError::CredentialsNotLoaded(_) => CredentialsError::invalid_configuration(format!(
-                "the profile \"{name}\" has no credentials; look into ~/.aws/config and ~/.aws/credentials, or into the \
-                 files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name"
+                "the profile \"{name}\" has no credentials{}; look into ~/.aws/config and ~/.aws/credentials, or into the \
+                 files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name",
+                std::error::Error::source(&error).map_or_else(String::new, |why| format!(": {why}"))
             )),
             error => error,
         })

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
+use aws_credential_types::credential_feature::AwsCredentialFeature as Feature;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_types::SdkConfig;
@@ -59,15 +60,47 @@ impl TokenSource for SdkSource {
 
     async fn fetch(&self) -> Result<TemporaryToken<Credentials>, BoxError> {
         let result = self.provider.provide_credentials().await;
-        result.map(token).map_err(|error| failure(error, self.role.clone()))
+        result.and_then(token).map_err(|error| failure(error, self.role.clone()))
     }
 }
 
-pub(crate) fn token(credentials: Credentials) -> TemporaryToken<Credentials> {
-    match credentials.expiry() {
+/// What an issuer has left out is, to the SDK, an empty text: such credentials are none, and must not replace better ones.
+pub(crate) fn token(credentials: Credentials) -> Result<TemporaryToken<Credentials>, CredentialsError> {
+    let parts = [
+        ("access key id", Some(credentials.access_key_id())),
+        ("secret access key", Some(credentials.secret_access_key())),
+        ("session token", credentials.session_token()),
+    ];
+    if let Some((missing, _)) = parts.iter().find(|(_, value)| value.is_some_and(str::is_empty)) {
+        let issuer = issuer(&credentials);
+        return Err(CredentialsError::provider_error(format!(
+            "the credentials of {issuer} came without the {missing}"
+        )));
+    }
+    Ok(match credentials.expiry() {
         Some(expires_at) => TemporaryToken::new(credentials, expires_at),
         None => TemporaryToken::never_expires(credentials),
-    }
+    })
+}
+
+/// Who has given them, by what the SDK notes down.
+fn issuer(credentials: &Credentials) -> &'static str {
+    let features = credentials.get_property::<Vec<Feature>>().map(Vec::as_slice).unwrap_or_default();
+    let known = features.iter().find_map(|feature| {
+        Some(match feature {
+            Feature::CredentialsEnvVars => "the environment",
+            Feature::CredentialsHttp => {
+                "the container's endpoint (AWS_CONTAINER_CREDENTIALS_FULL_URI or _RELATIVE_URI)"
+            }
+            Feature::CredentialsImds => "the instance metadata service",
+            Feature::CredentialsProcess => "the credential_process",
+            Feature::CredentialsSso => "SSO",
+            Feature::CredentialsStsAssumeRole | Feature::CredentialsProfileStsWebIdToken => "STS",
+            _ => return None,
+        })
+    });
+    // Of a profile's role nothing is noted, but what is issued has an end.
+    known.unwrap_or(if credentials.expiry().is_some() { "STS or another issuer" } else { "the profile or provider" })
 }
 
 pub(crate) fn failure(error: CredentialsError, role: Option<Arc<str>>) -> BoxError {

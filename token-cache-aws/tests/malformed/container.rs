@@ -3,7 +3,7 @@
 use crate::answer::{BINARY, Fields, NO_CONTENT, Reply, cut_after, http, ok, portal, redirect, utf16};
 use crate::canary::{HALF, JWT, SECRET, TOKEN};
 use crate::case::{Case, Outcome, Protocol, sdk_chain};
-use crate::sts::{EMPTY, LAST, LONG};
+use crate::sts::{LAST, LONG};
 
 /// The SDK asks three times where another answer may be better, whatever is set.
 pub(crate) const PROTOCOL: Protocol = Protocol {
@@ -113,9 +113,13 @@ fn fields() -> Vec<Case> {
         Case::answer("null as Token", with("Token", "null"), ["`Token`"]),
         Case::answer("true as Expiration", with("Expiration", "true"), ["`Expiration`"]),
         Case::answer("a number as Expiration", with("Expiration", "4070908800"), ["`Expiration`"]),
-        Case::answer("an empty AccessKeyId", with("AccessKeyId", "\"\""), EMPTY),
-        Case::answer("an empty SecretAccessKey", with("SecretAccessKey", "\"\""), EMPTY),
-        Case::answer("an empty Token", with("Token", "\"\""), EMPTY),
+        Case::answer("an empty AccessKeyId", with("AccessKeyId", "\"\""), ["came without the access key id"]),
+        Case::answer(
+            "an empty SecretAccessKey",
+            with("SecretAccessKey", "\"\""),
+            ["came without the secret access key"],
+        ),
+        Case::answer("an empty Token", with("Token", "\"\""), ["came without the session token"]),
         Case::answer("two SecretAccessKeys", ok(bad().and("SecretAccessKey", secret()).to_json()), LAST),
         Case::answer("a Token of 4 MB", with("Token", &format!("\"{}\"", "x".repeat(4 << 20))), LONG),
     ]

@@ -4,7 +4,7 @@ use crate::answer::{BINARY, Fields, NO_CONTENT, Reply, cut_after, http, http_wit
 use crate::canary::{HALF, JWT, SECRET, TOKEN};
 use crate::case::{Case, Outcome, Protocol, sdk_chain};
 use crate::child::TIMEOUT;
-use crate::sts::{EMPTY, LAST};
+use crate::sts::LAST;
 
 pub(crate) const PROTOCOL: Protocol = Protocol {
     name: "imds",
@@ -126,7 +126,11 @@ fn fields() -> Vec<Case> {
             ["`Expiration`", "invalid date-time"].into(),
         ),
         case("a date in the past", with("Expiration", "\"2020-01-01T00:00:00Z\""), past),
-        case("an empty SecretAccessKey", with("SecretAccessKey", "\"\""), EMPTY),
+        case(
+            "an empty SecretAccessKey",
+            with("SecretAccessKey", "\"\""),
+            ["came without the secret access key"].into(),
+        ),
         case("two Tokens", two, LAST),
     ]
 }

@@ -5,7 +5,6 @@ use token_cache_aws::{SdkSource, defaults};
 use crate::answer::{BINARY, Fields, cut_after, portal};
 use crate::canary::{HALF, JWT, KEY_ID, SECRET, TOKEN};
 use crate::case::{Case, Outcome, Protocol};
-use crate::sts::EMPTY;
 
 pub(crate) const PROTOCOL: Protocol = Protocol {
     name: "process",
@@ -128,7 +127,7 @@ fn fields() -> Vec<Case> {
         answer("a number as SecretAccessKey", with("SecretAccessKey", "20261124"), ["`SecretAccessKey`"]),
         answer("null as AccessKeyId", with("AccessKeyId", "null"), ["`AccessKeyId`"]),
         answer("a number as Expiration", with("Expiration", "4070908800"), ignored),
-        answer("an empty SecretAccessKey", with("SecretAccessKey", "\"\""), EMPTY),
+        answer("an empty SecretAccessKey", with("SecretAccessKey", "\"\""), ["came without the secret access key"]),
         answer("an empty Expiration", with("Expiration", "\"\""), ["`Expiration`"]),
         answer("a date that is none", with("Expiration", "\"soon\""), ["`Expiration`"]),
         answer("a secret as the date", with("Expiration", &format!("\"{SECRET}\"")), ["`Expiration`"]),

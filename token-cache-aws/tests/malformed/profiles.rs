@@ -3,7 +3,7 @@
 use crate::answer::{BINARY, utf16};
 use crate::canary::{GOOD_KEY_ID, GOOD_SECRET, KEY_ID, SECRET, TOKEN};
 use crate::case::{Case, Outcome, Protocol};
-use crate::sts::{EMPTY, LAST};
+use crate::sts::LAST;
 
 pub(crate) const PROTOCOL: Protocol = Protocol {
     name: "profiles",
@@ -78,8 +78,16 @@ fn keys() -> Vec<Case> {
         case("no aws_secret_access_key", id.clone(), ["profile missing aws_secret_access_key"].into()),
         case("no aws_access_key_id", secret.clone(), ["profile missing aws_access_key_id"].into()),
         case("a session token alone", token, ["profile missing aws_access_key_id"].into()),
-        case("an empty aws_secret_access_key", format!("{id}aws_secret_access_key =\n"), EMPTY),
-        case("an empty aws_access_key_id", format!("{secret}aws_access_key_id =\n"), EMPTY),
+        case(
+            "an empty aws_secret_access_key",
+            format!("{id}aws_secret_access_key =\n"),
+            ["came without the secret access key"].into(),
+        ),
+        case(
+            "an empty aws_access_key_id",
+            format!("{secret}aws_access_key_id =\n"),
+            ["came without the access key id"].into(),
+        ),
         case("two aws_secret_access_keys", format!("{id}{secret}{secret}"), LAST),
     ]
 }

@@ -78,8 +78,8 @@ fn documents() -> Vec<Case> {
         Case::answer("204", NO_CONTENT, ["has answered 204", "no root element"]),
         Case::answer("the document ends in the first tag", ok("<AssumeRoleRespon"), ["no root element"]),
         // What is missing at the end, the SDK takes for empty; and an empty expiration for 1970.
-        Case::answer("the document ends in a tag", up_to("</SecretAcc"), ["already expired"]),
-        Case::answer("the document ends in a secret", up_to(HALF), ["already expired"]),
+        Case::answer("the document ends in a tag", up_to("</SecretAcc"), ["came without the session token"]),
+        Case::answer("the document ends in a secret", up_to(HALF), ["came without the session token"]),
         Case::answer(
             "the document ends after the credentials",
             up_to("</Credentials>"),
@@ -113,13 +113,13 @@ fn fields() -> Vec<Case> {
     let without = |field| ok(document(&bad().without(field)));
     let element = format!("<Value>{SECRET}</Value>");
     vec![
-        Case::answer("no AccessKeyId", without("AccessKeyId"), EMPTY),
-        Case::answer("no SecretAccessKey", without("SecretAccessKey"), EMPTY),
-        Case::answer("no SessionToken", without("SessionToken"), EMPTY),
+        Case::answer("no AccessKeyId", without("AccessKeyId"), ["came without the access key id"]),
+        Case::answer("no SecretAccessKey", without("SecretAccessKey"), ["came without the secret access key"]),
+        Case::answer("no SessionToken", without("SessionToken"), ["came without the session token"]),
         Case::answer("no Expiration", without("Expiration"), ["already expired"]),
-        Case::answer("an empty AccessKeyId", with("AccessKeyId", ""), EMPTY),
-        Case::answer("an empty SecretAccessKey", with("SecretAccessKey", ""), EMPTY),
-        Case::answer("an empty SessionToken", with("SessionToken", ""), EMPTY),
+        Case::answer("an empty AccessKeyId", with("AccessKeyId", ""), ["came without the access key id"]),
+        Case::answer("an empty SecretAccessKey", with("SecretAccessKey", ""), ["came without the secret access key"]),
+        Case::answer("an empty SessionToken", with("SessionToken", ""), ["came without the session token"]),
         Case::answer(
             "an element as SecretAccessKey",
             with("SecretAccessKey", &element),
@@ -220,7 +220,6 @@ fn refusals() -> Vec<Case> {
     ]
 }
 
-pub(crate) const EMPTY: Outcome = Outcome::Taken("the SDK takes what is missing for empty, and what is empty as it is");
 pub(crate) const LAST: Outcome = Outcome::Taken("the last one counts");
 pub(crate) const LONG: Outcome = Outcome::Taken("no length is too much");
 
