@@ -62,6 +62,32 @@
 //! | signing, and retries of a request | object_store |
 //! | signing anew what was rejected | this crate, with object_store's signature |
 //!
+//! # Under OpenDAL and Iceberg
+//!
+//! They sign with reqsign, and take any `ProvideCredential` of it. A view is one, with the feature `reqsign-3` of
+//! `token-cache-core`:
+//!
+//! ```
+//! # use std::time::UNIX_EPOCH;
+//! use reqsign_aws_v4::Credential;
+//! use reqsign_core::time::Timestamp;
+//!
+//! # fn example(aws: token_cache_aws::AwsTokenCache) -> impl reqsign_core::ProvideCredential<Credential = Credential> {
+//! let loader = aws.cache().view(|credentials| {
+//!     let expiry = credentials.expiry().and_then(|expiry| expiry.duration_since(UNIX_EPOCH).ok());
+//!     Credential {
+//!         access_key_id: credentials.access_key_id().to_owned(),
+//!         secret_access_key: credentials.secret_access_key().to_owned(),
+//!         session_token: credentials.session_token().map(str::to_owned),
+//!         expires_in: expiry.and_then(|since| Timestamp::from_millisecond(since.as_millis() as i64).ok()),
+//!     }
+//! });
+//! # loader
+//! # }
+//! ```
+//!
+//! reqsign keeps a copy until two minutes before its `expires_in`, and refuses to sign with less than ten seconds left.
+//!
 //! # Features
 //!
 //! On by default: `chain`, `https`, `object_store-0_14`, `process`, `sso`. With none of them there is what takes any

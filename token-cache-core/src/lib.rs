@@ -62,6 +62,7 @@
 //! - `tower`: `BearerLayer` puts tokens on HTTP and gRPC requests, and sends those again whose token was rejected.
 //! - `object_store-0_12`, `object_store-0_13`, `object_store-0_14`: [`TokenCache`] and [`View`] are a `CredentialProvider` of
 //!   that version. Any of them may be on together. 0.14 brings no HTTP client and no crypto.
+//! - `reqsign-3`: both are a `ProvideCredential` of reqsign-core 3, for OpenDAL and Iceberg.
 //!
 //! # Under object_store
 //!
@@ -106,6 +107,8 @@ mod object_store;
 mod observe;
 mod policy;
 mod published;
+#[cfg(feature = "reqsign-3")]
+mod reqsign;
 mod runtime;
 mod shared;
 mod source;

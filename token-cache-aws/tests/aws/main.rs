@@ -7,6 +7,7 @@ mod identity;
 mod outages;
 mod providers;
 mod rejected;
+mod reqsign;
 mod secrets;
 
 use std::sync::Arc;
