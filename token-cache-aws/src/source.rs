@@ -100,7 +100,8 @@ fn issuer(credentials: &Credentials) -> &'static str {
         })
     });
     // Of a profile's role nothing is noted, but what is issued has an end.
-    known.unwrap_or(if credentials.expiry().is_some() { "STS or another issuer" } else { "the profile or provider" })
+    let is_issued = credentials.expiry().is_some();
+    known.unwrap_or(if is_issued { "STS or another issuer" } else { "the profile or provider" })
 }
 
 pub(crate) fn failure(error: CredentialsError, role: Option<Arc<str>>) -> BoxError {
