@@ -1,0 +1,82 @@
+//! Azure: Entra ID's protocol by azure_identity at oidc-provider, and azurite, which checks the tokens.
+
+use std::sync::Arc;
+
+use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
+use azure_core::credentials::Secret;
+use azure_core::http::{ClientOptions, Transport};
+use azure_identity::{ClientSecretCredential, ClientSecretCredentialOptions};
+use object_store::azure::{AzureCredential, AzureCredentialProvider, MicrosoftAzure, MicrosoftAzureBuilder};
+use object_store::path::Path;
+use object_store::{Certificate, ObjectStoreExt, RetryConfig, StaticCredentialProvider};
+use token_cache_clouds::azure;
+use token_cache_core::TokenCache;
+
+use crate::provider::Requests;
+use crate::{load, provider, setting};
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs azurite: examples/clouds/tests/servers cargo test -p token-cache-clouds -- --include-ignored"]
+async fn blobs_are_written_and_read_while_tokens_of_5_s_rotate() {
+    let cache = TokenCache::builder(azure::source(credential())).expiry_buffer(azure::BUFFER).build();
+    let first = cache.get().await.unwrap();
+    create_container(&first).await;
+
+    let (requests, tokens) = load::through_rotations(store(Arc::new(cache.clone())), &cache).await;
+    assert_eq!(provider::requests("azure").await, Requests { succeeded: tokens, failed: 0 });
+
+    let expired = AzureCredential::BearerToken(bearer(&first).to_owned());
+    let refused = store(Arc::new(StaticCredentialProvider::new(expired))).get(&Path::from("any")).await.unwrap_err();
+    assert!(refused.to_string().contains("The token is expired"), "{refused}");
+    println!("azurite: {requests} requests, {} rotations, {tokens} token requests", tokens - 1);
+}
+
+fn credential() -> Arc<ClientSecretCredential> {
+    let mut entra = CustomConfiguration::default();
+    entra.authority_host = setting("TOKEN_CACHE_OIDC_TLS");
+    let client_options = ClientOptions {
+        cloud: Some(Arc::new(CloudConfiguration::Custom(entra))),
+        transport: Some(Transport::new(Arc::new(http()))),
+        ..ClientOptions::default()
+    };
+    let options = ClientSecretCredentialOptions { client_options };
+    let secret = Secret::new(provider::secret("azure"));
+    ClientSecretCredential::new("tenant", "azure".to_owned(), secret, Some(options)).unwrap()
+}
+
+fn store(credentials: AzureCredentialProvider) -> MicrosoftAzure {
+    let certificate = Certificate::from_pem(&certificate()).unwrap();
+    MicrosoftAzureBuilder::new()
+        .with_account(ACCOUNT)
+        .with_container_name(CONTAINER)
+        .with_endpoint(format!("{}/{ACCOUNT}", setting("TOKEN_CACHE_AZURITE")))
+        .with_credentials(credentials)
+        .with_client_options(object_store::ClientOptions::new().with_root_certificate(certificate))
+        .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
+        .build()
+        .unwrap()
+}
+
+async fn create_container(token: &AzureCredential) {
+    let url = format!("{}/{ACCOUNT}/{CONTAINER}?restype=container", setting("TOKEN_CACHE_AZURITE"));
+    let request = http().put(url).header("x-ms-version", "2023-11-03").header("content-length", "0");
+    request.bearer_auth(bearer(token)).send().await.unwrap().error_for_status().unwrap();
+}
+
+fn bearer(token: &AzureCredential) -> &str {
+    let AzureCredential::BearerToken(bearer) = token else { panic!("no bearer token") };
+    bearer
+}
+
+fn http() -> reqwest::Client {
+    let certificate = reqwest::Certificate::from_pem(&certificate()).unwrap();
+    reqwest::Client::builder().tls_certs_merge([certificate]).build().unwrap()
+}
+
+fn certificate() -> Vec<u8> {
+    std::fs::read(setting("TOKEN_CACHE_CERTIFICATE")).unwrap()
+}
+
+/// The one that azurite has from the start.
+const ACCOUNT: &str = "devstoreaccount1";
+const CONTAINER: &str = "container";
