@@ -20,12 +20,15 @@
 //! # }
 //! ```
 
+use std::error::Error as StdError;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
 use azure_core::credentials::TokenCredential;
+use azure_core::http::StatusCode;
 use object_store::azure::AzureCredential;
-use token_cache_core::{TemporaryToken, TokenSource, source_fn};
+use token_cache_core::{BoxError, TemporaryToken, TokenSource, permanent, source_fn};
 
 /// How long before its end a token is refreshed. azure_identity gives the same one until five minutes before that.
 pub const BUFFER: Duration = Duration::from_secs(240);
@@ -35,11 +38,22 @@ pub fn source(credential: Arc<dyn TokenCredential>) -> impl TokenSource<Token = 
     source_fn(move || {
         let credential = Arc::clone(&credential);
         async move {
-            let answer = credential.get_token(&[SCOPE], None).await?;
+            let answer = credential.get_token(&[SCOPE], None).await.map_err(failed)?;
             let token = AzureCredential::BearerToken(answer.token.secret().to_owned());
-            Ok::<_, azure_core::Error>(TemporaryToken::new(token, answer.expires_on.into()))
+            Ok::<_, BoxError>(TemporaryToken::new(token, answer.expires_on.into()))
         }
     })
+}
+
+/// Entra ID answers 400 or 401 to what is for somebody to mend: a secret that has expired, a tenant that is not there.
+fn failed(error: azure_core::Error) -> BoxError {
+    let causes = iter::successors(Some(&error as &(dyn StdError + 'static)), |&error| error.source());
+    let mut answers = causes.filter_map(|error| error.downcast_ref::<azure_core::Error>()?.http_status());
+    if answers.any(|status| matches!(status, StatusCode::BadRequest | StatusCode::Unauthorized)) {
+        permanent(error)
+    } else {
+        error.into()
+    }
 }
 
 const SCOPE: &str = "https://storage.azure.com/.default";

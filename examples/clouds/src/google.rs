@@ -41,7 +41,7 @@ use std::time::Duration;
 use google_cloud_auth::credentials::AccessTokenCredentials;
 use object_store::gcp::GcpCredential;
 use serde::Deserialize;
-use token_cache_core::{BoxError, TemporaryToken, TokenSource, permanent, source_fn};
+use token_cache_core::{TemporaryToken, TokenSource, permanent, source_fn};
 
 /// How long before its end a token is refreshed. The metadata server gives the same one until four or five minutes before
 /// that; asked any earlier, it would have to be asked again.
@@ -51,12 +51,12 @@ pub const BUFFER: Duration = Duration::from_secs(225);
 ///
 /// # Errors
 ///
-/// If there can be no HTTP client, or `endpoint` is no URL.
-pub fn metadata(endpoint: &str) -> Result<impl TokenSource<Token = GcpCredential>, BoxError> {
+/// If there can be no HTTP client.
+pub fn metadata(endpoint: &str) -> Result<impl TokenSource<Token = GcpCredential> + use<>, reqwest::Error> {
     let http = reqwest::Client::builder().no_proxy().build()?;
-    let url = reqwest::Url::parse(endpoint)?.join("/computeMetadata/v1/instance/service-accounts/default/token")?;
+    let url = format!("{endpoint}/computeMetadata/v1/instance/service-accounts/default/token");
     Ok(source_fn(move || {
-        let request = http.get(url.clone()).header("Metadata-Flavor", "Google");
+        let request = http.get(&url).header("Metadata-Flavor", "Google");
         async move {
             let answer: Answer = request.send().await?.error_for_status()?.json().await?;
             let token = GcpCredential { bearer: answer.access_token };
@@ -73,6 +73,7 @@ struct Answer {
 
 /// What google-cloud-auth has at hand, looked at again after `look` at the latest: less than the four minutes for which it
 /// keeps a token past the time of its refresh.
+#[must_use]
 pub fn credentials(credentials: AccessTokenCredentials, look: Duration) -> impl TokenSource<Token = GcpCredential> {
     source_fn(move || {
         let credentials = credentials.clone();

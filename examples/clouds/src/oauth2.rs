@@ -5,15 +5,18 @@
 //!
 //! use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
 //! use oauth2::basic::BasicClient;
-//! use oauth2::{ClientId, ClientSecret, Scope, TokenUrl};
+//! use oauth2::{ClientId, ClientSecret, Scope, TokenUrl, reqwest};
+//! use token_cache_clouds::oauth2::ClientCredentials;
 //! use token_cache_core::TokenCache;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = BasicClient::new(ClientId::new("client".to_owned()))
 //!     .set_client_secret(ClientSecret::new(std::env::var("CLIENT_SECRET")?))
 //!     .set_token_uri(TokenUrl::new("https://issuer/token".to_owned())?);
+//! // Without redirects, which could carry the secret elsewhere.
+//! let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
 //! let scopes = vec![Scope::new("storage".to_owned())];
-//! let cache = TokenCache::builder(token_cache_clouds::oauth2::ClientCredentials { client, scopes }).build();
+//! let cache = TokenCache::builder(ClientCredentials { client, http, scopes }).build();
 //!
 //! let credentials = cache.view(|token| GcpCredential { bearer: token.secret().clone() });
 //! let store = GoogleCloudStorageBuilder::new()
@@ -27,7 +30,7 @@
 //! The tokens are the crate's own [`AccessToken`], whose `Debug` does not show them.
 
 use std::fmt;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use oauth2::basic::{BasicClient, BasicErrorResponseType, BasicRequestTokenError, BasicTokenResponse};
 use oauth2::{
@@ -45,6 +48,8 @@ pub type Client = BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, En
 pub struct ClientCredentials {
     /// Who asks, and where.
     pub client: Client,
+    /// What to ask by.
+    pub http: reqwest::Client,
     /// For what.
     pub scopes: Vec<Scope>,
 }
@@ -55,7 +60,7 @@ impl TokenSource for ClientCredentials {
 
     async fn fetch(&self) -> Result<TemporaryToken<AccessToken>, BoxError> {
         let request = self.client.exchange_client_credentials().add_scopes(self.scopes.iter().cloned());
-        Ok(token(&request.request_async(&*HTTP).await.map_err(failed)?))
+        Ok(token(&request.request_async(&self.http).await.map_err(failed)?))
     }
 }
 
@@ -65,14 +70,15 @@ impl TokenSource for ClientCredentials {
 /// issuer takes an answer that is lost on the way for a theft: leave `fetch_timeout` well above what the issuer takes.
 pub struct Refresh {
     client: Client,
+    http: reqwest::Client,
     refresh: Mutex<RefreshToken>,
 }
 
 impl Refresh {
     /// Begins with the refresh token of a login.
     #[must_use]
-    pub const fn new(client: Client, refresh: RefreshToken) -> Self {
-        Self { client, refresh: Mutex::new(refresh) }
+    pub const fn new(client: Client, http: reqwest::Client, refresh: RefreshToken) -> Self {
+        Self { client, http, refresh: Mutex::new(refresh) }
     }
 }
 
@@ -82,7 +88,7 @@ impl TokenSource for Refresh {
 
     async fn fetch(&self) -> Result<TemporaryToken<AccessToken>, BoxError> {
         let refresh = self.refresh.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let answer = self.client.exchange_refresh_token(&refresh).request_async(&*HTTP).await.map_err(failed)?;
+        let answer = self.client.exchange_refresh_token(&refresh).request_async(&self.http).await.map_err(failed)?;
         if let Some(next) = answer.refresh_token() {
             *self.refresh.lock().unwrap_or_else(PoisonError::into_inner) = next.clone();
         }
@@ -116,9 +122,3 @@ fn failed(error: BasicRequestTokenError<HttpClientError<reqwest::Error>>) -> Box
         _ => error.into(),
     }
 }
-
-/// Without redirects, which could carry the secret elsewhere.
-static HTTP: LazyLock<reqwest::Client> = LazyLock::new(|| {
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build();
-    client.expect("a client without certificates of its own")
-});

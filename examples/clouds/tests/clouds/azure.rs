@@ -10,7 +10,7 @@ use object_store::azure::{AzureCredential, AzureCredentialProvider, MicrosoftAzu
 use object_store::path::Path;
 use object_store::{Certificate, ObjectStoreExt, RetryConfig, StaticCredentialProvider};
 use token_cache_clouds::azure;
-use token_cache_core::TokenCache;
+use token_cache_core::{ErrorKind, TokenCache};
 
 use crate::provider::Requests;
 use crate::{load, provider, setting};
@@ -18,7 +18,9 @@ use crate::{load, provider, setting};
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs azurite: examples/clouds/tests/servers cargo test -p token-cache-clouds -- --include-ignored"]
 async fn blobs_are_written_and_read_while_tokens_of_5_s_rotate() {
-    let cache = TokenCache::builder(azure::source(credential())).expiry_buffer(azure::BUFFER).build();
+    let cache = TokenCache::builder(azure::source(credential("azure", &provider::secret("azure"))))
+        .expiry_buffer(azure::BUFFER)
+        .build();
     let first = cache.get().await.unwrap();
     create_container(&first).await;
 
@@ -31,7 +33,15 @@ async fn blobs_are_written_and_read_while_tokens_of_5_s_rotate() {
     println!("azurite: {requests} requests, {} rotations, {tokens} token requests", tokens - 1);
 }
 
-fn credential() -> Arc<ClientSecretCredential> {
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs oidc-provider: examples/clouds/tests/servers cargo test -p token-cache-clouds -- --include-ignored"]
+async fn a_secret_that_is_not_right_is_for_somebody_to_mend_and_is_not_shown() {
+    let error = TokenCache::builder(azure::source(credential("nobody", "hunter2"))).build().get().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Permanent, "{error}");
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+}
+
+fn credential(id: &str, secret: &str) -> Arc<ClientSecretCredential> {
     let mut entra = CustomConfiguration::default();
     entra.authority_host = setting("TOKEN_CACHE_OIDC_TLS");
     let client_options = ClientOptions {
@@ -40,8 +50,7 @@ fn credential() -> Arc<ClientSecretCredential> {
         ..ClientOptions::default()
     };
     let options = ClientSecretCredentialOptions { client_options };
-    let secret = Secret::new(provider::secret("azure"));
-    ClientSecretCredential::new("tenant", "azure".to_owned(), secret, Some(options)).unwrap()
+    ClientSecretCredential::new("tenant", id.to_owned(), Secret::new(secret.to_owned()), Some(options)).unwrap()
 }
 
 fn store(credentials: AzureCredentialProvider) -> MicrosoftAzure {

@@ -31,7 +31,7 @@ impl Gate {
             move |request| {
                 let (http, refused) = (http.clone(), Arc::clone(&refused));
                 async move {
-                    if is_authorized(&request).await {
+                    if is_authorized(&http, &request).await {
                         return forward(&http, request).await;
                     }
                     refused.fetch_add(1, Ordering::Relaxed);
@@ -66,10 +66,10 @@ impl Gate {
     }
 }
 
-async fn is_authorized(request: &Request<Bytes>) -> bool {
+async fn is_authorized(http: &reqwest::Client, request: &Request<Bytes>) -> bool {
     let header = request.headers().get("authorization").and_then(|header| header.to_str().ok());
     match header.and_then(|header| header.strip_prefix("Bearer ")) {
-        Some(token) => provider::is_active(token).await,
+        Some(token) => provider::is_active(http, token).await,
         None => false,
     }
 }

@@ -25,7 +25,7 @@ async fn objects_are_written_and_read_while_tokens_of_the_metadata_server_rotate
     let first = cache.get().await.unwrap();
 
     let store = gate.store(Arc::new(cache.clone()));
-    let requests = load::until(store, async || provider::requests("metadata").await.succeeded > ROTATIONS).await;
+    let requests = load::until(store, || async { provider::requests("metadata").await.succeeded > ROTATIONS }).await;
     load::settled(&cache).await;
     let Requests { succeeded: tokens, failed } = provider::requests("metadata").await;
     assert_eq!((gate.refused(), failed), (0, 0));
@@ -50,7 +50,7 @@ async fn objects_are_written_and_read_while_google_cloud_auth_rotates_its_tokens
     let first = cache.get().await.unwrap();
 
     let store = gate.store(Arc::new(cache.clone()));
-    let requests = load::until(store, async || provider::requests("google").await.succeeded > ROTATIONS).await;
+    let requests = load::until(store, || async { provider::requests("google").await.succeeded > ROTATIONS }).await;
     let Requests { succeeded: tokens, failed } = provider::requests("google").await;
     assert_eq!((gate.refused(), failed), (0, 0));
     assert_eq!(metadata.asked(), tokens, "looking at what google-cloud-auth has costs no request");

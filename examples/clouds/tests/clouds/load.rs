@@ -10,7 +10,10 @@ use token_cache_core::TokenCache;
 use crate::{ROTATIONS, SECOND};
 
 /// Writes and reads from 4 workers until `done`. Each failed request is the end of the test. Gives the number of requests.
-pub(crate) async fn until(store: impl ObjectStore, done: impl AsyncFn() -> bool) -> u64 {
+pub(crate) async fn until<Fut: Future<Output = bool> + Send>(
+    store: impl ObjectStore,
+    done: impl Fn() -> Fut + Send + Sync,
+) -> u64 {
     let store = Arc::new(store);
     let (requests, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
     // Of its own for each run.
@@ -50,7 +53,7 @@ pub(crate) async fn through_rotations<T: Send + Sync + 'static>(
     store: impl ObjectStore,
     cache: &TokenCache<T>,
 ) -> (u64, u64) {
-    let requests = until(store, async || cache.status().generation > ROTATIONS).await;
+    let requests = until(store, || async { cache.status().generation > ROTATIONS }).await;
     (requests, settled(cache).await)
 }
 

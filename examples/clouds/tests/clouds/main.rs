@@ -6,8 +6,9 @@
 //! | oidc-provider | clients and their secrets, refresh tokens and their rotation; it counts what it is asked | every source but that of RDS |
 //! | azurite | times, issuer and audience of a token | `azure` |
 //! | fake-gcs-server, behind a check of each token by introspection at oidc-provider | expiry and revocation | `google`, `oauth2` |
+//! | ministack, before PostgreSQL | signature, times and session of a password | `rds` |
 //!
-//! In each test 4 workers write and read while the tokens rotate, with no retry of any kind; then the requests for tokens are
+//! In each test of a store 4 workers write and read while the tokens rotate, with no retry of any kind; then the requests for tokens are
 //! counted by the provider.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
@@ -19,6 +20,7 @@ mod load;
 mod metadata;
 mod oauth2;
 mod provider;
+mod rds;
 mod secrets;
 mod serve;
 

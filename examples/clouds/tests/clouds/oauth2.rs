@@ -25,7 +25,7 @@ async fn objects_are_written_and_read_while_tokens_of_5_s_rotate() {
     let (requests, tokens) = load::through_rotations(store, &cache).await;
     assert_eq!(gate.refused(), 0);
     assert_eq!(provider::requests("gcs").await, Requests { succeeded: tokens, failed: 0 });
-    assert!(!provider::is_active(first.secret()).await);
+    assert!(!provider::is_active(&reqwest::Client::new(), first.secret()).await);
     println!("client credentials: {requests} requests, {} rotations, {tokens} token requests", tokens - 1);
 }
 
@@ -34,13 +34,13 @@ async fn objects_are_written_and_read_while_tokens_of_5_s_rotate() {
 async fn each_refresh_token_is_used_once_while_the_issuer_rotates_them() {
     let gate = Gate::start().await;
     let login = provider::login("rotated").await;
-    let cache = TokenCache::builder(Refresh::new(provider::client("rotated"), login.clone())).build();
+    let cache = TokenCache::builder(Refresh::new(provider::client("rotated"), provider::http(), login.clone())).build();
     let store = gate.store(Arc::new(cache.view(credential)));
     let (requests, tokens) = load::through_rotations(store, &cache).await;
     assert_eq!(gate.refused(), 0);
     assert_eq!(provider::requests("rotated").await, Requests { succeeded: tokens, failed: 0 });
 
-    let stale = TokenCache::builder(Refresh::new(provider::client("rotated"), login)).build();
+    let stale = TokenCache::builder(Refresh::new(provider::client("rotated"), provider::http(), login)).build();
     let error = stale.get().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Permanent);
     assert!(error.to_string().contains("invalid_grant"), "{error}");
@@ -99,7 +99,8 @@ async fn a_token_revoked_in_the_middle_costs_one_new_token_and_no_failed_request
 }
 
 fn of_client(id: &str) -> TokenCache<AccessToken> {
-    TokenCache::builder(ClientCredentials { client: provider::client(id), scopes: Vec::new() }).build()
+    TokenCache::builder(ClientCredentials { client: provider::client(id), http: provider::http(), scopes: Vec::new() })
+        .build()
 }
 
 fn credential(token: &AccessToken) -> GcpCredential {

@@ -20,9 +20,13 @@ pub(crate) fn secret(id: &str) -> String {
     format!("secret-of-{id}")
 }
 
+pub(crate) fn http() -> oauth2::reqwest::Client {
+    oauth2::reqwest::Client::builder().redirect(oauth2::reqwest::redirect::Policy::none()).build().unwrap()
+}
+
 /// A token of this client, and its lifetime.
 pub(crate) async fn mint(id: &str) -> (String, Duration) {
-    let answer = client(id).exchange_client_credentials().request_async(&oauth2::reqwest::Client::new()).await.unwrap();
+    let answer = client(id).exchange_client_credentials().request_async(&http()).await.unwrap();
     (answer.access_token().secret().clone(), answer.expires_in().unwrap())
 }
 
@@ -40,14 +44,14 @@ pub(crate) struct Requests {
 }
 
 /// Whether the provider would still stand for this token.
-pub(crate) async fn is_active(token: &str) -> bool {
-    let answer: Value = ask("introspection", "gate", token).await.json().await.unwrap();
+pub(crate) async fn is_active(http: &reqwest::Client, token: &str) -> bool {
+    let answer: Value = ask(http, "introspection", "gate", token).await.json().await.unwrap();
     answer["active"].as_bool().unwrap()
 }
 
 /// Takes a token back before its time.
 pub(crate) async fn revoke(id: &str, token: &AccessToken) {
-    ask("revocation", id, token.secret()).await;
+    ask(&reqwest::Client::new(), "revocation", id, token.secret()).await;
 }
 
 /// The refresh token of a user who has let this client in.
@@ -57,8 +61,8 @@ pub(crate) async fn login(id: &str) -> RefreshToken {
     RefreshToken::new(answer["refresh_token"].as_str().unwrap().to_owned())
 }
 
-async fn ask(what: &str, id: &str, token: &str) -> reqwest::Response {
-    let request = reqwest::Client::new().post(format!("{}/token/{what}", url()));
+async fn ask(http: &reqwest::Client, what: &str, id: &str, token: &str) -> reqwest::Response {
+    let request = http.post(format!("{}/token/{what}", url()));
     let answer = request.basic_auth(id, Some(secret(id))).form(&[("token", token)]).send().await.unwrap();
     answer.error_for_status().unwrap()
 }

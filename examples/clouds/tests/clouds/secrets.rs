@@ -15,6 +15,7 @@ use token_cache_clouds::oauth2::{Client, ClientCredentials, Refresh};
 use token_cache_clouds::{azure, google};
 use token_cache_core::{Error, ErrorKind, TokenCache, TokenSource, async_trait};
 
+use crate::provider;
 use crate::serve::{self, Server};
 
 const SECRET: &str = "hunter2";
@@ -38,10 +39,10 @@ const ANSWERS: [(StatusCode, &str, Option<ErrorKind>); 7] = [
 async fn nothing_of_oauth2_prints_a_token_or_a_secret_and_what_the_issuer_refuses_is_permanent() {
     for (status, body, expected) in ANSWERS {
         let issuer = Server::start(move |_| async move { serve::json(status, body) }).await;
-        let source = ClientCredentials { client: client(&issuer), scopes: Vec::new() };
+        let source = ClientCredentials { client: client(&issuer), http: provider::http(), scopes: Vec::new() };
         hides(&source);
         check(source, expected).await;
-        let source = Refresh::new(client(&issuer), RefreshToken::new(SECRET.to_owned()));
+        let source = Refresh::new(client(&issuer), provider::http(), RefreshToken::new(SECRET.to_owned()));
         hides(&source);
         check(source, expected).await;
     }

@@ -1,0 +1,84 @@
+//! RDS: PostgreSQL behind a door where ministack checks the passwords, as `database.py` sets it up.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use token_cache_aws::{AssumeRole, AwsTokenCache, defaults};
+use token_cache_clouds::rds;
+use token_cache_core::TokenCache;
+
+use crate::{ROTATIONS, SECOND, setting};
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs ministack and PostgreSQL: examples/clouds/tests/servers cargo test -p token-cache-clouds -- --include-ignored"]
+async fn every_new_connection_gets_in_while_sessions_of_4_s_rotate() {
+    let aws = role().await;
+    let cache = TokenCache::builder(passwords(&aws)).keep_warm(Duration::MAX).build();
+    let options = PgConnectOptions::new().host("127.0.0.1").port(port()).username("app").database("postgres");
+    let options = options.ssl_mode(PgSslMode::Disable);
+    let pool = rds::pool(cache.clone(), options.clone()).await.unwrap();
+    let first = cache.get().await.unwrap();
+
+    let rotated = async {
+        while keys().len() as u64 <= ROTATIONS {
+            let mut connection = pool.acquire().await.unwrap();
+            let one: i32 = sqlx::query_scalar("SELECT 1").fetch_one(&mut *connection).await.unwrap();
+            assert_eq!(one, 1);
+            connection.close().await.unwrap();
+            tokio::time::sleep(SECOND / 50).await;
+        }
+    };
+    tokio::time::timeout(60 * SECOND, rotated).await.expect("rotations in time");
+    println!("RDS: {} logins, {} sessions, {} passwords", logins().len(), keys().len(), cache.status().generation);
+
+    let expired = options.password(&first).connect().await.unwrap_err();
+    assert!(expired.to_string().contains("password authentication failed"), "{expired}");
+    pool.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs ministack and PostgreSQL: examples/clouds/tests/servers cargo test -p token-cache-clouds -- --include-ignored"]
+async fn the_cache_lives_until_the_pool_is_closed() {
+    let cache = TokenCache::builder(passwords(&role().await)).build();
+    let weak = cache.downgrade();
+    let pool = rds::pool(cache, PgConnectOptions::new()).await.unwrap();
+    tokio::time::sleep(SECOND / 10).await;
+    assert!(weak.upgrade().is_some());
+    pool.close().await;
+    tokio::time::timeout(10 * SECOND, async {
+        while weak.upgrade().is_some() {
+            tokio::time::sleep(SECOND / 100).await;
+        }
+    })
+    .await
+    .expect("an end");
+}
+
+/// The keys of the sessions by whose passwords somebody was let in.
+fn keys() -> BTreeSet<String> {
+    logins().iter().map(|login| login.strip_prefix("ok ").expect("no login is refused").to_owned()).collect()
+}
+
+fn logins() -> Vec<String> {
+    std::fs::read_to_string(setting("TOKEN_CACHE_DATABASE_LOGINS")).unwrap().lines().map(ToOwned::to_owned).collect()
+}
+
+fn passwords(aws: &AwsTokenCache) -> rds::Passwords {
+    let (region, host, user) = ("us-east-1".to_owned(), "127.0.0.1".to_owned(), "app".to_owned());
+    rds::Passwords { aws: aws.clone(), region, host, port: port(), user }
+}
+
+fn port() -> u16 {
+    setting("TOKEN_CACHE_DATABASE_PORT").parse().unwrap()
+}
+
+async fn role() -> AwsTokenCache {
+    let root = Credentials::new("test", "test", None, None, "test");
+    let config = defaults().region("us-east-1").endpoint_url(setting("TOKEN_CACHE_MINISTACK"));
+    let base = AwsTokenCache::from_sdk_config(&config.credentials_provider(root).load().await).unwrap();
+    let role = AssumeRole::new("arn:aws:iam::000000000000:role/database").session_name("database");
+    base.assume_role(&role.duration(4 * SECOND)).await
+}
