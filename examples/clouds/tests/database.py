@@ -18,7 +18,7 @@ from ministack.core.rds_iam import RdsIamTokenError, verify_rds_iam_token
 
 PORT, POSTGRESQL, LOG = int(sys.argv.pop(1)), int(sys.argv.pop(1)), sys.argv.pop(1)
 ACCOUNT = "000000000000"
-PLAINTEXT = 80877103  # the code of a question for TLS
+TLS = 80877103  # the code of a question for it
 
 
 def create_role():
@@ -34,7 +34,7 @@ def create_role():
 
 async def log_in(reader, writer):
     length, code = struct.unpack("!II", await reader.readexactly(8))
-    if code == PLAINTEXT:
+    if code == TLS:
         writer.write(b"N")
         length, code = struct.unpack("!II", await reader.readexactly(8))
     startup = struct.pack("!II", length, code) + await reader.readexactly(length - 8)
