@@ -526,7 +526,7 @@ impl Recorder {
         self.fetch(number, |fetch| {
             (fetch.took, fetch.stored, fetch.retry_after) = (Some(took), stored, retry_after);
         });
-        if number % 64 == 0 {
+        if number.is_multiple_of(64) {
             resume_unwind(Box::new("a listener that panics"));
         }
     }
