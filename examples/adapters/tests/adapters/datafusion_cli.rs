@@ -84,5 +84,10 @@ async fn an_issuer_that_fails_is_an_error_and_makes_nobody_anonymous() {
 #[ignore = "the child of the test above"]
 async fn child_cannot_open_a_table() {
     let error = table().await.unwrap_err();
-    assert!(error.to_string().contains("AWS credentials could not be loaded"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("the container's endpoint, which AWS_CONTAINER_CREDENTIALS_FULL_URI names, has failed"),
+        "{error}"
+    );
 }
