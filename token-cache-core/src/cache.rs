@@ -11,7 +11,7 @@ use crate::builder::TokenCacheBuilder;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::event::Event;
-use crate::flight::Landing;
+use crate::flight::{Flight, Landing};
 use crate::policy::Policy;
 use crate::runtime::{Runtime, Task};
 use crate::shared::Shared;
@@ -64,7 +64,11 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     /// due, with what the last one failed with. [`ErrorKind::NoRuntime`](crate::ErrorKind::NoRuntime) when a fetch is
     /// due and the caller is in no tokio runtime.
     pub async fn get(&self) -> Result<Arc<T>, Error> {
-        self.get_valid_for(Duration::ZERO).await
+        match self.shared.hit() {
+            Some(token) => Ok(token),
+            // In a box: what is made at every call should not be the size of what few calls need.
+            None => Box::pin(self.fetched(Duration::ZERO)).await,
+        }
     }
 
     /// As [`get`](Self::get), for a token that works for another `span` at least: for a long upload, or a URL that is
@@ -77,10 +81,15 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     /// As [`get`](Self::get), and also while an unexpired token is stored that does not last.
     /// [`ErrorKind::TooShort`](crate::ErrorKind::TooShort) when the source's own tokens do not.
     pub async fn get_valid_for(&self, span: Duration) -> Result<Arc<T>, Error> {
+        match self.shared.hit_for(span) {
+            Some(token) => Ok(token),
+            None => Box::pin(self.fetched(span)).await,
+        }
+    }
+
+    /// For one whom no hit has served: what is decided now, and what comes of it.
+    async fn fetched(&self, span: Duration) -> Result<Arc<T>, Error> {
         loop {
-            if let Some(token) = self.shared.hit(span) {
-                return Ok(token);
-            }
             let checkout = self.decide(|state, policy, now, can_fetch| state.checkout(policy, now, span, can_fetch));
             let (landing, own) = match checkout {
                 Checkout::Ready(token) => return Ok(token),
@@ -96,7 +105,7 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
                 Checkout::Refused(error) => return Err(error),
             };
             // What the flight has brought is published; what was there before, is there still.
-            if let Some(token) = self.shared.hit(span) {
+            if let Some(token) = self.shared.hit_for(span) {
                 return Ok(token);
             }
             match (landing, self.shared.look(|state, policy, now| state.fallback(policy, span, now))) {
@@ -148,7 +157,7 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     /// The stored token, unless it has expired. Never fetches, never waits.
     #[must_use]
     pub fn peek(&self) -> Option<Arc<T>> {
-        self.shared.look(|state, _, now| state.peek(now))
+        self.shared.peek()
     }
 
     /// Drops `token` if it is the stored one: the service it was meant for has rejected it.
@@ -200,16 +209,24 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
 
     /// Waits for the end of a flight. `None`: not any longer.
     async fn wait(&self, waiting: Waiting) -> Option<Landing> {
-        let Waiting { flight, patience, overdue } = waiting;
-        let here = Runtime::current();
-        // Where the flight is driven whenever we are, its own timeout will do.
-        let until = match (&here, patience) {
-            (_, Some(patience)) => patience.min(overdue),
-            (Some(here), None) if !flight.is_on(here) => overdue,
-            (_, None) => return Some(flight.join().await),
-        };
+        match self.patience(&waiting) {
+            None => Some(waiting.flight.join().await),
+            // In a box: most do not need it, and there may be many who wait.
+            Some(until) => Box::pin(self.wait_until(&waiting.flight, until)).await,
+        }
+    }
+
+    /// Until when to wait. `None`: the flight is driven whenever we are, and its own timeout will do.
+    fn patience(&self, waiting: &Waiting) -> Option<Duration> {
+        match waiting.patience {
+            Some(patience) => Some(patience.min(waiting.overdue)),
+            None => Runtime::current().is_some_and(|here| !waiting.flight.is_on(&here)).then_some(waiting.overdue),
+        }
+    }
+
+    async fn wait_until(&self, flight: &Flight, until: Duration) -> Option<Landing> {
         let sleep = || self.shared.setup.clock.sleep_until(until);
-        let timer = match (&here, &self.shared.setup.runtime) {
+        let timer = match (Runtime::current(), &self.shared.setup.runtime) {
             (None, Some(runtime)) => runtime.inside(sleep),
             _ => sleep(),
         };

@@ -5,14 +5,26 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures::future::BoxFuture;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
 /// Where a cache gets the time from, all of it.
 ///
 /// [`SystemClock`] is the default. A test brings a clock of its own (`token_cache_testing::VirtualClock`) and then owns
 /// every expiry, interval, backoff and timeout.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The time now. Called on every read of the cache, so it should cost no more than reading two clocks.
+    /// The time now. Called on every read of the cache that finds the [`tick`](Self::tick) changed, so it should cost no
+    /// more than reading two clocks.
     fn now(&self) -> Moment;
+
+    /// A number that is cheaper to read than the time, and stays the same for a short while only, if there is one.
+    ///
+    /// A reader relies on what it found before for as long as this stands still. So it has to change within 100 ms, and
+    /// with it a hand that is set or jumps. That can make a refresh late by that much; a token that has less than 100 ms left
+    /// is held against [`now`](Self::now) at each read, and so is every token where there is no tick.
+    fn tick(&self) -> Option<u64> {
+        None
+    }
 
     /// Ends once the monotonic hand of [`now`](Self::now) has reached `monotonic`, at once if it already has.
     ///
@@ -72,6 +84,15 @@ impl Clock for SystemClock {
         Moment { monotonic: ORIGIN.elapsed(), wall: SystemTime::now() }
     }
 
+    /// The monotonic time of the kernel's last tick, which is 10 ms ago at the most. A clock that is set and a machine that
+    /// wakes up make the kernel move it on.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[inline]
+    fn tick(&self) -> Option<u64> {
+        let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::MonotonicCoarse);
+        Some((tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(tv_nsec as u64))
+    }
+
     fn sleep_until(&self, monotonic: Duration) -> BoxFuture<'static, ()> {
         // A deadline past the end of time is one that never comes.
         match ORIGIN.checked_add(monotonic) {
@@ -80,6 +101,10 @@ impl Clock for SystemClock {
         }
     }
 }
+
+/// Longer than any [tick](Clock::tick): ten times as long as that of the slowest kernel, because a virtual machine whose
+/// timekeeper is not run makes up for it only after some.
+pub(crate) const LONGEST_TICK: Duration = Duration::from_millis(100);
 
 /// What [`SystemClock`] counts from: `Instant` has no origin of its own to give.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clocks")]
@@ -189,6 +214,16 @@ mod tests {
         assert_eq!(deadline.remaining(later(HOUR / 2, Duration::ZERO)), Some(HOUR / 2), "clock set back");
         assert!(!deadline.is_ahead_of(later(HOUR, Duration::ZERO)));
         assert!(!deadline.is_ahead_of(later(Duration::ZERO, HOUR)));
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[test]
+    fn the_machines_tick_goes_on() {
+        let (clock, began) = (SystemClock::new(), SystemClock::new().now());
+        let tick = clock.tick().unwrap();
+        while clock.tick() == Some(tick) {
+            assert!(clock.now().monotonic() - began.monotonic() < Duration::from_secs(10), "the same for ever");
+        }
     }
 
     #[test]

@@ -102,6 +102,7 @@ mod entropy;
 mod error;
 mod event;
 mod flight;
+mod notes;
 #[cfg(any(feature = "object_store-0_12", feature = "object_store-0_13", feature = "object_store-0_14"))]
 mod object_store;
 mod observe;

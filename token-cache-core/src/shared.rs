@@ -35,7 +35,7 @@ pub(crate) type Same<T> = Box<dyn Fn(&T, &T) -> bool + Send + Sync>;
 pub(crate) struct Shared<T> {
     /// Apart, so that a fetch can hold on to it without keeping the cache alive.
     pub(crate) setup: Arc<Setup<T>>,
-    published: Published<T>,
+    pub(crate) published: Published<T>,
     state: Mutex<State<T>>,
     /// The number of the token stored last, for those who wait for the next.
     pub(crate) generations: watch::Sender<u64>,
@@ -43,19 +43,29 @@ pub(crate) struct Shared<T> {
     pub(crate) warm: Mutex<Option<Task>>,
 }
 
+impl<T: Send + Sync + 'static> Shared<T> {
+    /// The token, if it may be handed out without a decision.
+    #[inline]
+    pub(crate) fn hit(&self) -> Option<Arc<T>> {
+        self.published.hit()
+    }
+
+    /// The same for one who needs it to last for `want`.
+    pub(crate) fn hit_for(&self, want: Duration) -> Option<Arc<T>> {
+        if want.is_zero() {
+            return self.hit();
+        }
+        self.published.judged(want).map(|hit| hit.token)
+    }
+}
+
 impl<T> Shared<T> {
     pub(crate) fn new(setup: Setup<T>, initial: Option<Stored<T>>) -> Self {
         let now = setup.clock.now();
         let state = State::new(initial, now);
         let generations = watch::Sender::new(state.generation());
-        let published = Published::new(state.serving(&setup.policy, now));
+        let published = Published::new(Arc::clone(&setup.clock), state.serving(&setup.policy, now));
         Self { setup: Arc::new(setup), published, state: Mutex::new(state), generations, warm: Mutex::new(None) }
-    }
-
-    /// The token, if it may be handed out without a decision to one who needs it to last for `want`.
-    #[inline]
-    pub(crate) fn hit(&self, want: Duration) -> Option<Arc<T>> {
-        self.published.hit(&*self.setup.clock, want)
     }
 
     /// Changes the state and publishes what follows, under one lock, so that no older word can come after a newer one.
@@ -87,6 +97,11 @@ impl<T> Shared<T> {
             self.emit(&Event::ServedExpired { generation });
         }
         result
+    }
+
+    /// The stored token, unless it has expired.
+    pub(crate) fn peek(&self) -> Option<Arc<T>> {
+        self.published.peek()
     }
 
     /// Looks at the state. For what changes nothing.

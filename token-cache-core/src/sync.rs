@@ -4,6 +4,7 @@
 
 #[cfg(not(token_cache_loom))]
 mod imp {
+    pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
     pub(crate) use std::sync::{Mutex, MutexGuard};
 
     use std::sync::Arc;
@@ -44,11 +45,10 @@ mod imp {
 
 #[cfg(token_cache_loom)]
 mod imp {
+    pub(crate) use loom::sync::atomic::{AtomicUsize, Ordering};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
 
     use std::sync::{Arc, PoisonError};
-
-    use loom::sync::atomic::{AtomicUsize, Ordering};
 
     /// The same contract, atomic by a lock of the model's.
     pub(crate) struct Slot<T>(Mutex<Option<Arc<T>>>);
@@ -84,3 +84,23 @@ mod imp {
 }
 
 pub(crate) use self::imp::{Gate, Mutex, MutexGuard, Slot};
+
+use self::imp::{AtomicUsize, Ordering};
+
+/// Counts what was put into a slot. Advanced before the slot is changed, it is known to whoever has seen the change.
+pub(crate) struct Version(AtomicUsize);
+
+impl Version {
+    pub(crate) fn new() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn advance(&self) -> usize {
+        self.0.fetch_add(1, Ordering::AcqRel).wrapping_add(1)
+    }
+}

@@ -2,26 +2,33 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
 use crate::cache::TokenCache;
 use crate::error::Error;
+use crate::notes::{Held, Notes};
+use crate::published::Hit;
 
 /// A [`TokenCache`] seen through a conversion.
 ///
 /// Each token is converted once, not once a call: all callers of one token get the same `Arc<U>`. Clones share both the
-/// cache and what has been converted. The view keeps the last token it converted.
+/// cache and what has been converted. The view keeps the last token it converted, and for each thread the last one that
+/// was read there: until that thread reads again, or the view is gone.
 pub struct View<T, U> {
     cache: TokenCache<T>,
     shared: Arc<Shared<T, U>>,
 }
 
+/// On lines of memory of its own, as what is published is.
+#[repr(align(64))]
 struct Shared<T, U> {
     convert: Box<dyn Fn(&T) -> U + Send + Sync>,
     last: ArcSwapOption<(Arc<T>, Arc<U>)>,
     /// Held while converting, so that it is done once.
     turn: Mutex<()>,
+    notes: Notes,
 }
 
 impl<T, U> View<T, U>
@@ -30,7 +37,7 @@ where
     U: Send + Sync + 'static,
 {
     pub(crate) fn new(cache: TokenCache<T>, convert: Box<dyn Fn(&T) -> U + Send + Sync>) -> Self {
-        let shared = Shared { convert, last: ArcSwapOption::empty(), turn: Mutex::new(()) };
+        let shared = Shared { convert, last: ArcSwapOption::empty(), turn: Mutex::new(()), notes: Notes::default() };
         Self { cache, shared: Arc::new(shared) }
     }
 
@@ -44,6 +51,32 @@ where
     ///
     /// If the conversion does. The next call converts anew.
     pub async fn get(&self) -> Result<Arc<U>, Error> {
+        match self.hit() {
+            Some(converted) => Ok(converted),
+            None => Box::pin(self.fetched()).await,
+        }
+    }
+
+    /// What the token that may be handed out now was converted to.
+    #[inline]
+    fn hit(&self) -> Option<Arc<U>> {
+        match self.cache.shared.published.stamp().and_then(|stamp| self.shared.notes.find(stamp)) {
+            None => self.noted(),
+            converted => converted,
+        }
+    }
+
+    #[inline(never)]
+    fn noted(&self) -> Option<Arc<U>> {
+        let Hit { token, stamp } = self.cache.shared.published.judged(Duration::ZERO)?;
+        let converted = self.converted(&token)?;
+        if let Some(stamp) = stamp {
+            self.shared.notes.put(stamp, &converted, Held::fast);
+        }
+        Some(converted)
+    }
+
+    async fn fetched(&self) -> Result<Arc<U>, Error> {
         loop {
             let token = self.cache.get().await?;
             if let Some(converted) = self.converted(&token).or_else(|| self.convert(&token)) {

@@ -13,14 +13,22 @@ use tokio::sync::watch;
 /// It starts on 1 January 2026, and needs no runtime.
 #[derive(Clone)]
 pub struct VirtualClock {
-    now: Arc<watch::Sender<Moment>>,
+    hands: Arc<watch::Sender<Hands>>,
+}
+
+/// The time, and how often it was changed.
+#[derive(Clone, Copy)]
+struct Hands {
+    now: Moment,
+    tick: u64,
 }
 
 impl VirtualClock {
     /// A clock that stands at its start.
     #[must_use]
     pub fn new() -> Self {
-        Self { now: Arc::new(watch::Sender::new(Moment::new(Duration::ZERO, SystemTime::UNIX_EPOCH + START))) }
+        let now = Moment::new(Duration::ZERO, SystemTime::UNIX_EPOCH + START);
+        Self { hands: Arc::new(watch::Sender::new(Hands { now, tick: 0 })) }
     }
 
     /// Lets time go by on both hands, and wakes whoever slept until then.
@@ -41,7 +49,7 @@ impl VirtualClock {
     /// What the wall clock shows.
     #[must_use]
     pub fn wall(&self) -> SystemTime {
-        self.now.borrow().wall()
+        self.now().wall()
     }
 
     /// What the wall clock will show `span` from now.
@@ -51,20 +59,25 @@ impl VirtualClock {
     }
 
     fn set(&self, change: impl FnOnce(Moment) -> Moment) {
-        self.now.send_modify(|now| *now = change(*now));
+        self.hands.send_modify(|hands| *hands = Hands { now: change(hands.now), tick: hands.tick + 1 });
     }
 }
 
 impl Clock for VirtualClock {
     fn now(&self) -> Moment {
-        *self.now.borrow()
+        self.hands.borrow().now
+    }
+
+    /// Another one whenever the time was changed: readers go the way that they go on the machine's own clock.
+    fn tick(&self) -> Option<u64> {
+        Some(self.hands.borrow().tick)
     }
 
     fn sleep_until(&self, monotonic: Duration) -> BoxFuture<'static, ()> {
-        let mut now = self.now.subscribe();
+        let mut hands = self.hands.subscribe();
         Box::pin(async move {
             // A clock that is gone moves no more.
-            if now.wait_for(|now| now.monotonic() >= monotonic).await.is_err() {
+            if hands.wait_for(|hands| hands.now.monotonic() >= monotonic).await.is_err() {
                 std::future::pending().await
             }
         })

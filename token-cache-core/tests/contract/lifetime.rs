@@ -41,6 +41,17 @@ async fn p14_a_clone_keeps_the_fetch_alive() {
     assert_eq!(*get.await.unwrap().unwrap(), "a");
 }
 
+#[tokio::test]
+async fn p14_a_thread_that_has_read_a_token_does_not_keep_it() {
+    let mut bench = Bench::holding(HOUR).await;
+    let token = std::thread::scope(|scope| scope.spawn(|| bench.get_at_once().unwrap().unwrap()).join().unwrap());
+    bench.clock.advance(HOUR);
+    bench.fetch("b", HOUR).await;
+    let observer = Arc::downgrade(&token);
+    drop(token);
+    assert!(observer.upgrade().is_none());
+}
+
 #[test]
 fn p12_outside_of_a_runtime_a_token_at_hand_is_served_and_a_fetch_is_an_error() {
     let mut bench = Bench::new();

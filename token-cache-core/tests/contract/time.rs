@@ -1,8 +1,12 @@
 //! Promises 17 and 18: two clocks, both of them the test's.
 
 use super::*;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
-use token_cache_core::{TokenCache, Zone};
+use token_cache_core::{Clock, Moment, TokenCache, Zone};
 use token_cache_testing::mock_source;
 
 #[tokio::test]
@@ -110,4 +114,85 @@ async fn p17_the_buffers_scale_with_the_lifetime_from_the_start_of_the_fetch() {
     fetch.succeed(token);
     get.await.unwrap().unwrap();
     assert_eq!(bench.cache.status().zone, Zone::NearExpiry, "half of its twenty seconds are over");
+}
+
+#[tokio::test]
+async fn p02_while_a_tick_goes_by_nothing_is_handed_out_past_its_expiry() {
+    let (ticking, cache) = holding_an_hour(Some(0)).await;
+    ticking.clock.advance(HOUR - 150 * MS);
+    ticking.goes_on();
+    assert!(at_once(&cache), "150 ms left");
+    let reads = ticking.reads();
+    ticking.clock.advance(99 * MS);
+    assert!(at_once(&cache), "51 ms left, and as many as before for all that is known");
+    assert_eq!(ticking.reads(), reads, "the time was not looked at");
+    ticking.goes_on();
+    assert!(at_once(&cache), "51 ms left");
+    ticking.clock.advance(51 * MS);
+    assert!(!at_once(&cache), "it has expired within a tick");
+}
+
+#[tokio::test]
+async fn p18_a_clock_without_ticks_is_asked_at_each_read() {
+    let (ticking, cache) = holding_an_hour(None).await;
+    let reads = ticking.reads();
+    for read in 1..=3 {
+        assert!(at_once(&cache));
+        assert_eq!(ticking.reads(), reads + read);
+    }
+}
+
+/// A cache of a token that is fresh to its end, on a clock whose ticks the test counts.
+async fn holding_an_hour(tick: Option<u64>) -> (Ticking, TokenCache<Token>) {
+    let ticking = Ticking::new(tick);
+    let (mock, mut source) = mock_source();
+    let builder = TokenCache::builder(mock).jitter(0.0).expiry_buffer(Duration::ZERO).min_ttl(Duration::ZERO);
+    let cache = builder.clock(ticking.clone()).build();
+    let answer = async { source.next_fetch().await.succeed(TemporaryToken::expires_in("a", HOUR)) };
+    futures::future::join(cache.get(), answer).await.0.unwrap();
+    (ticking, cache)
+}
+
+/// Whether a caller gets a token who will not wait at all.
+fn at_once(cache: &TokenCache<Token>) -> bool {
+    cache.get().now_or_never().is_some()
+}
+
+/// The kit's clock, but for its ticks.
+#[derive(Clone, Debug)]
+struct Ticking {
+    clock: VirtualClock,
+    tick: Arc<Mutex<Option<u64>>>,
+    reads: Arc<AtomicUsize>,
+}
+
+impl Ticking {
+    fn new(tick: Option<u64>) -> Self {
+        Self { clock: VirtualClock::new(), tick: Arc::new(Mutex::new(tick)), reads: Arc::default() }
+    }
+
+    fn goes_on(&self) {
+        let mut tick = self.tick.lock().unwrap();
+        *tick = tick.map(|tick| tick + 1);
+    }
+
+    /// How often it was asked for the time.
+    fn reads(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
+    }
+}
+
+impl Clock for Ticking {
+    fn now(&self) -> Moment {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        self.clock.now()
+    }
+
+    fn tick(&self) -> Option<u64> {
+        *self.tick.lock().unwrap()
+    }
+
+    fn sleep_until(&self, monotonic: Duration) -> BoxFuture<'static, ()> {
+        self.clock.sleep_until(monotonic)
+    }
 }

@@ -84,11 +84,22 @@ struct Watched {
     reads: Arc<AtomicUsize>,
 }
 
+impl Watched {
+    /// A loop within one poll cannot be stopped otherwise.
+    fn count(&self) {
+        assert!(self.reads.fetch_add(1, Ordering::SeqCst) < TOO_OFTEN, "{ENDLESS}");
+    }
+}
+
 impl Clock for Watched {
     fn now(&self) -> Moment {
-        // A loop within one poll cannot be stopped otherwise.
-        assert!(self.reads.fetch_add(1, Ordering::SeqCst) < TOO_OFTEN, "{ENDLESS}");
+        self.count();
         self.clock.now()
+    }
+
+    fn tick(&self) -> Option<u64> {
+        self.count();
+        self.clock.tick()
     }
 
     fn sleep_until(&self, monotonic: Duration) -> BoxFuture<'static, ()> {
