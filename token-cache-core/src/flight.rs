@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::error::Error;
 use crate::runtime::{Runtime, Task};
@@ -11,7 +11,8 @@ use crate::sync::Gate;
 /// A fetch that belongs to no caller: it runs in a task of its own, and whoever wants its outcome joins.
 #[derive(Debug)]
 pub(crate) struct Flight {
-    landing: watch::Sender<Option<Landing>>,
+    landing: OnceLock<Landing>,
+    landed: Notify,
     task: OnceLock<Task>,
     gate: Gate,
 }
@@ -30,27 +31,26 @@ pub(crate) enum Landing {
 
 impl Flight {
     pub(crate) fn new() -> Self {
-        Self { landing: watch::Sender::new(None), task: OnceLock::new(), gate: Gate::new() }
+        Self { landing: OnceLock::new(), landed: Notify::new(), task: OnceLock::new(), gate: Gate::new() }
     }
 
     /// Waits for the end. Dropping the future leaves the flight and everybody else alone.
     pub(crate) async fn join(&self) -> Landing {
         self.gate.pass();
-        let mut landing = self.landing.subscribe();
-        match landing.wait_for(Option::is_some).await {
-            Ok(landing) => landing.clone().unwrap_or(Landing::Lost),
-            Err(_) => Landing::Lost,
+        // Before the look: it is told of what comes in between.
+        let landed = self.landed.notified();
+        if self.landing.get().is_none() {
+            landed.await;
         }
+        self.landing.get().cloned().unwrap_or(Landing::Lost)
     }
 
     /// Tells all who wait. The first word counts.
     pub(crate) fn land(&self, landing: Landing) {
         self.gate.pass();
-        self.landing.send_if_modified(|current| {
-            let first = current.is_none();
-            current.get_or_insert(landing);
-            first
-        });
+        if self.landing.set(landing).is_ok() {
+            self.landed.notify_waiters();
+        }
     }
 
     /// The task it runs in, so that it can be aborted, and whose runtime can be told from others.
