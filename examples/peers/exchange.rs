@@ -53,13 +53,17 @@ async fn accept(listener: tokio::net::TcpListener, script: Arc<Script>) {
     }
 }
 
-/// The same number, for as many whole seconds as it still works.
+/// The same number, for as many whole seconds as it still works; a new one to whoever brings none.
 async fn answer(script: Arc<Script>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let body = request.into_body().collect().await?.to_bytes();
-    let number = form_urlencoded::parse(&body).find(|(key, _)| key == "subject_token").map(|(_, value)| value);
-    let remaining = number.as_ref().and_then(|number| script.remaining(number.parse().ok()?));
+    let subject = form_urlencoded::parse(&body).find(|(key, _)| key == "subject_token").map(|(_, value)| value);
+    let number = match subject {
+        Some(subject) => subject.parse().ok(),
+        None => script.fetch().await.ok().map(|issued| issued.number),
+    };
+    let remaining = number.and_then(|number| script.remaining(number));
     let token = serde_json::json!({
-        "access_token": number.unwrap_or_default(),
+        "access_token": number.map(|number| number.to_string()).unwrap_or_default(),
         "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
         "token_type": "Bearer",
         "expires_in": remaining.map_or(0, |remaining| (remaining + HALF_A_SECOND).as_secs()),

@@ -6,6 +6,7 @@
 
 mod crowd;
 mod exchange;
+mod machine;
 mod peer;
 mod promise;
 mod scenario;

@@ -1,10 +1,10 @@
 //! The table, in Markdown and in JSON.
 
 use std::fmt::Write;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::machine::{self, cores, rustc};
 use crate::peer::Peer;
 use crate::scenario::Scenario;
 use crate::tally::Tally;
@@ -57,21 +57,6 @@ pub(crate) fn json(peers: &[Box<dyn Peer>], rows: &[Row], broken: &[Scenario]) -
     })
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, Into::into)
-}
-
-fn rustc() -> String {
-    let answer = Command::new("rustc").arg("-V").output().ok().filter(|output| output.status.success());
-    let text = answer.and_then(|output| String::from_utf8(output.stdout).ok());
-    text.map_or_else(|| "rustc of unknown version".to_owned(), |text| text.trim().to_owned())
-}
-
-/// The version that was built, by the lock file; of two, the newer, which stands last.
 fn version(peer: &dyn Peer) -> Option<&'static str> {
-    let name = peer.package()?;
-    let packages = include_str!("../../Cargo.lock").split("[[package]]");
-    let package =
-        packages.filter(|package| package.trim_start().starts_with(&format!("name = \"{name}\"\n"))).last()?;
-    package.lines().find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"'))
+    machine::version(peer.package()?)
 }

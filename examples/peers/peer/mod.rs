@@ -3,8 +3,8 @@
 mod google;
 mod hand_written;
 mod moka;
-mod object_store;
-mod smithy;
+pub(crate) mod object_store;
+pub(crate) mod smithy;
 mod token_cache;
 
 use std::sync::Arc;

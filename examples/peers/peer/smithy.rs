@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_async::time::SystemTimeSource;
 use aws_smithy_runtime::client::auth::no_auth::{NO_AUTH_SCHEME_ID, NoAuthScheme};
-use aws_smithy_runtime::client::identity::IdentityCache;
+use aws_smithy_runtime::client::identity::{IdentityCache, LazyCacheBuilder};
 use aws_smithy_runtime::client::orchestrator::endpoints::StaticUriEndpointResolver;
 use aws_smithy_runtime::client::retries::strategy::NeverRetryStrategy;
 use aws_smithy_runtime_api::client::auth::static_resolver::StaticAuthSchemeOptionResolver;
@@ -25,7 +25,8 @@ pub(crate) struct Smithy;
 #[derive(Debug)]
 struct Source(Arc<Script>);
 
-struct Lazy {
+/// The cache, and what a client asks it with.
+pub(crate) struct Lazy {
     cache: SharedIdentityCache,
     resolver: SharedIdentityResolver,
     components: RuntimeComponents,
@@ -46,7 +47,13 @@ impl Peer for Smithy {
     }
 
     fn fresh(&self, script: Arc<Script>) -> anyhow::Result<Arc<dyn Caller>> {
-        let cache = IdentityCache::lazy().build();
+        Ok(Arc::new(Lazy::new(IdentityCache::lazy(), script)?))
+    }
+}
+
+impl Lazy {
+    pub(crate) fn new(cache: LazyCacheBuilder, script: Arc<Script>) -> anyhow::Result<Self> {
+        let cache = cache.build();
         let resolver = SharedIdentityResolver::new(Source(script));
         // Time is all that the cache takes from these; the others have to be there.
         let components = RuntimeComponentsBuilder::new("peers")
@@ -59,7 +66,14 @@ impl Peer for Smithy {
             .with_endpoint_resolver(Some(StaticUriEndpointResolver::http_localhost(1)))
             .with_retry_strategy(Some(NeverRetryStrategy::new()))
             .build()?;
-        Ok(Arc::new(Lazy { cache, resolver, components, config: ConfigBag::base() }))
+        Ok(Self { cache, resolver, components, config: ConfigBag::base() })
+    }
+
+    pub(crate) async fn identity(&self) -> anyhow::Result<Identity> {
+        self.cache
+            .resolve_cached_identity(self.resolver.clone(), &self.components, &self.config)
+            .await
+            .map_err(|error| anyhow!(error))
     }
 }
 
@@ -75,11 +89,6 @@ impl ResolveIdentity for Source {
 #[async_trait]
 impl Caller for Lazy {
     async fn get(&self) -> anyhow::Result<usize> {
-        let identity = self
-            .cache
-            .resolve_cached_identity(self.resolver.clone(), &self.components, &self.config)
-            .await
-            .map_err(|error| anyhow!(error))?;
-        identity.data().copied().context("another's identity")
+        self.identity().await?.data().copied().context("another's identity")
     }
 }

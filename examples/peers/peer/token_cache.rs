@@ -23,13 +23,14 @@ impl Peer for TokenCachePeer {
     }
 
     fn note(&self) -> &'static str {
-        "defaults, but for a buffer of 300 s by rule, which does not scale with the token: so that one with 5 s left is as \
+        "defaults, but for no jitter and a buffer of 300 s by rule, which does not scale with the token: so that one with 5 s left is as \
          due for a refresh here as it is in its peers. C and D are run again, twice at the most, when they do not come to what \
          is asked of them"
     }
 
     fn fresh(&self, script: Arc<Script>) -> anyhow::Result<Arc<dyn Caller>> {
-        Ok(Arc::new(TokenCache::builder(Source(script)).expiry_buffer_by(|_| Duration::from_secs(300)).build()))
+        let builder = TokenCache::builder(Source(script)).expiry_buffer_by(|_| Duration::from_secs(300)).jitter(0.0);
+        Ok(Arc::new(builder.build()))
     }
 }
 
