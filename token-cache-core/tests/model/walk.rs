@@ -60,6 +60,8 @@ struct Walk {
     last_token: Option<(u32, Expiry)>,
     /// The token of each generation.
     tokens: Vec<Arc<u32>>,
+    /// Whether the wall clock was ever set back.
+    set_back: bool,
 }
 
 /// A caller, as the cache sees it and as the reference does. No task: the walk decides who is polled when.
@@ -142,6 +144,7 @@ impl Walk {
             answers: 0,
             last_token: None,
             tokens: Vec::new(),
+            set_back: false,
         }
     }
 
@@ -258,7 +261,13 @@ impl Walk {
                 Outcome::Refused(refusal(&error))
             }
         };
-        let Some(expected) = expected else { return Err(format!("a caller has {got:?} who should wait")) };
+        let Some(expected) = expected else {
+            // That the token is good, was seen above. Who waits in TooShort for it to be replaced may have it early where another
+            // has set the patience before him; and a clock that was set back makes good again what others wait to be replaced.
+            let is_early = self.set_back || self.reference.zone() == Zone::TooShort;
+            ensure!(is_early && matches!(got, Outcome::Token { .. }), "a caller has {got:?} who should wait");
+            return Ok(());
+        };
         ensure!(got == expected, "{}a caller has {got:?} who should have {expected:?}", promise(&expected));
         Ok(())
     }
@@ -347,7 +356,10 @@ impl Walk {
         match hands {
             Hands::Both => self.clock.advance(span),
             Hands::Wall => self.clock.suspend(span),
-            Hands::WallBack => self.clock.set_wall(self.clock.wall() - span),
+            Hands::WallBack => {
+                self.clock.set_wall(self.clock.wall() - span);
+                self.set_back = true;
+            }
         }
         self.reference.now = self.clock.now();
     }
