@@ -118,7 +118,7 @@ impl ChainSource {
             return Err(CredentialsError::not_loaded("the SDK has no default chain"));
         };
         let result = provider.provide_credentials().await;
-        if result.as_ref().map_or_else(is_none_at_all, is_of_the_machine) {
+        if result.as_ref().map_or(true, is_of_the_machine) {
             named_profile_exists().await?;
             half_a_pair("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN")?;
         }
@@ -153,20 +153,11 @@ impl ChainSource {
     }
 }
 
-fn is_none_at_all(error: &CredentialsError) -> bool {
-    matches!(error, CredentialsError::CredentialsNotLoaded(_))
-}
-
 /// Whether they are what a machine or a container is given, and not what somebody has chosen for this process.
 fn is_of_the_machine(credentials: &Credentials) -> bool {
     let features = credentials.get_property::<Vec<Feature>>().map(Vec::as_slice).unwrap_or_default();
-    let chosen = features.iter().any(|feature| {
-        matches!(
-            feature,
-            Feature::CredentialsProfile | Feature::CredentialsEnvVars | Feature::CredentialsEnvVarsStsWebIdToken
-        )
-    });
-    !chosen && features.iter().any(|feature| matches!(feature, Feature::CredentialsImds | Feature::CredentialsHttp))
+    let named = features.contains(&Feature::CredentialsProfile);
+    !named && features.iter().any(|feature| matches!(feature, Feature::CredentialsImds | Feature::CredentialsHttp))
 }
 
 /// An error if one of two variables that only work together is set alone.
