@@ -7,19 +7,19 @@ use aws_credential_types::Credentials;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use token_cache_aws::{AssumeRole, AwsTokenCache, SdkSource, builder};
-use token_cache_testing::aws::Aws;
+use token_cache_testing::aws::FakeAws;
 
 use crate::lake::BUCKET;
 
 /// S3 with an empty bucket, and an issuer of sessions that are refreshed every two seconds, with half of their life left.
-pub(crate) async fn start() -> Result<Aws> {
-    let kit = Aws::builder().session_lifetime(Duration::from_secs(4)).start().await?;
+pub(crate) async fn start() -> Result<FakeAws> {
+    let kit = FakeAws::builder().session_lifetime(Duration::from_secs(4)).start().await?;
     kit.s3().create_bucket(BUCKET)?;
     Ok(kit)
 }
 
 /// An empty cache for a role that is assumed with the kit's long-term key. Each of its fetches is one `AssumeRole`.
-pub(crate) async fn reader(kit: &Aws) -> AwsTokenCache {
+pub(crate) async fn reader(kit: &FakeAws) -> AwsTokenCache {
     // By hand, and not by `defaults`: the environment is not to have a say.
     let at = |url| SdkConfig::builder().region(Region::new(kit.region().to_owned())).endpoint_url(url).build();
     let key = kit.long_term_key();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use anyhow::Error;
 use token_cache_aws::AwsTokenCache;
-use token_cache_testing::aws::Aws;
+use token_cache_testing::aws::FakeAws;
 
 /// Of one kind of request.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(queries: Tally, reads: Tally, aws: &AwsTokenCache, kit: &Aws) -> Self {
+    pub(crate) fn new(queries: Tally, reads: Tally, aws: &AwsTokenCache, kit: &FakeAws) -> Self {
         let s3 = kit.s3().counts();
         Self {
             queries,

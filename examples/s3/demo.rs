@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use token_cache_testing::aws::{Aws, Fault, OutagePhase};
+use token_cache_testing::aws::{FakeAws, Fault, OutageState};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -15,7 +15,7 @@ use crate::{Args, interrupted};
 
 /// Whether all went well.
 pub(crate) async fn run(args: &Args) -> Result<bool> {
-    let aws = Aws::builder().s3_port(args.port).session_lifetime(SESSION).delay(DELAY).start().await?;
+    let aws = FakeAws::builder().s3_port(args.port).session_lifetime(SESSION).delay(DELAY).start().await?;
     aws.s3().create_bucket(BUCKET)?;
     println!(
         "S3 on {}, sessions of {} s from an issuer that takes {} ms to answer",
@@ -37,7 +37,7 @@ pub(crate) async fn run(args: &Args) -> Result<bool> {
     report.rejected = counts.rejected_in_all();
     report.sessions = counts.sessions as u64;
     match aws.issuer().outage() {
-        OutagePhase::Running { since, lasts: span } | OutagePhase::Over { since, lasted: span } => {
+        OutageState::Running { since, lasts: span } | OutageState::Over { since, lasted: span } => {
             let ago = u64::try_from(since.elapsed().as_millis())?;
             report.set_apart_outage(unix_millis() - ago, u64::try_from(span.as_millis())?);
         }
@@ -51,7 +51,7 @@ pub(crate) async fn run(args: &Args) -> Result<bool> {
 }
 
 /// The traffic, with a container's environment and no other.
-fn spawn(args: &Args, aws: &Aws) -> Result<Child> {
+fn spawn(args: &Args, aws: &FakeAws) -> Result<Child> {
     let program = std::env::current_exe().context("cannot find this program to start it again")?;
     let mut command = Command::new(program);
     command.args(["--child", "--url", &format!("s3://{BUCKET}/run")]);
@@ -66,7 +66,7 @@ fn spawn(args: &Args, aws: &Aws) -> Result<Child> {
 }
 
 /// Shows what the child tells, brings the outage about, and returns the child's report.
-async fn follow(args: &Args, aws: &Aws, child: &mut Child) -> Result<Option<Report>> {
+async fn follow(args: &Args, aws: &FakeAws, child: &mut Child) -> Result<Option<Report>> {
     let stdout = child.stdout.take().context("the traffic has no output")?;
     let mut lines = BufReader::new(stdout).lines();
     let line = progress_line(args.seconds);
@@ -88,7 +88,7 @@ async fn follow(args: &Args, aws: &Aws, child: &mut Child) -> Result<Option<Repo
             armed = true;
         }
         let outage = match aws.issuer().outage() {
-            OutagePhase::Running { since, .. } => format!(" · ISSUER DOWN for {:.1} s", since.elapsed().as_secs_f64()),
+            OutageState::Running { since, .. } => format!(" · ISSUER DOWN for {:.1} s", since.elapsed().as_secs_f64()),
             _ => String::new(),
         };
         advance(&line, elapsed, &progress, &outage);

@@ -124,9 +124,9 @@ impl History {
     fn listener(self: &Arc<Self>) -> impl Fn(&Event) + Send + Sync + 'static {
         let history = Arc::clone(self);
         move |event| match event {
-            Event::Started { .. } => _ = history.fetches.fetch_add(1, Ordering::Relaxed),
-            Event::Failed { .. } => _ = history.failed.fetch_add(1, Ordering::Relaxed),
-            Event::Succeeded { remaining, .. } => {
+            Event::FetchStarted { .. } => _ = history.fetches.fetch_add(1, Ordering::Relaxed),
+            Event::FetchFailed { .. } => _ = history.failed.fetch_add(1, Ordering::Relaxed),
+            Event::FetchSucceeded { remaining, .. } => {
                 let at = unix_millis();
                 let left = remaining.map_or(u64::MAX, |span| as_nanos(span) / 1_000_000);
                 let rotation = Rotation { at, expires: at.saturating_add(left) };

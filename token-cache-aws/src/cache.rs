@@ -150,7 +150,7 @@ impl WeakAwsTokenCache {
 /// - `expiry_buffer`: 5 minutes, but at most half of the lifetime, for credentials that live up to 20 minutes; 15 minutes
 ///   below 90; 60 minutes from there. What the AWS SDKs have agreed on.
 /// - `fetch_timeout`: 60 seconds, the operation timeout of `defaults`.
-/// - `same_token`: by access key id and session token. So static credentials that were rejected are not tried again as they
+/// - `token_eq`: by access key id and session token. So static credentials that were rejected are not tried again as they
 ///   are: callers are told that the source has no others.
 ///
 /// ```
@@ -169,6 +169,6 @@ pub fn builder(source: impl TokenSource<Token = Credentials>) -> TokenCacheBuild
     TokenCache::builder(source)
         .expiry_buffer_by(expiry_buffer)
         .fetch_timeout(OPERATION_TIMEOUT)
-        .same_token(|one, two| one.access_key_id() == two.access_key_id() && one.session_token() == two.session_token())
+        .token_eq(|one, two| one.access_key_id() == two.access_key_id() && one.session_token() == two.session_token())
         .name("aws")
 }

@@ -6,7 +6,7 @@
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let kit = token_cache_testing::aws::Aws::builder().start().await?;
+//! # let kit = token_cache_testing::aws::FakeAws::builder().start().await?;
 //! # kit.s3().create_bucket("bucket")?;
 //! # let session = kit.issuer().new_session();
 //! # let credentials = aws_credential_types::Credentials::new(
@@ -130,7 +130,7 @@ pub use crate::error::{ConfigError, FetchError, is_no_credentials};
 #[cfg(feature = "_object_store")]
 pub use crate::provider::S3Builder;
 #[cfg(feature = "chain")]
-pub use crate::registry::{Principal, Registry, RegistryFull};
+pub use crate::registry::{IdentitySpec, Registry, RegistryFull};
 pub use crate::rejected::{ServiceError, is_credential_rejected};
 #[cfg(feature = "_object_store")]
 pub use crate::retry::RetryRejected;

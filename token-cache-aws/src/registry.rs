@@ -14,17 +14,17 @@ use crate::role::AssumeRole;
 /// Whose credentials: those of the environment or of a profile, and the roles that are assumed from there, one by the other.
 ///
 /// ```
-/// use token_cache_aws::{AssumeRole, Principal};
+/// use token_cache_aws::{AssumeRole, IdentitySpec};
 ///
-/// let tenant = Principal::profile("hub").assume_role(AssumeRole::new("arn:aws:iam::222222222222:role/tenant-7"));
+/// let tenant = IdentitySpec::profile("hub").assume_role(AssumeRole::new("arn:aws:iam::222222222222:role/tenant-7"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Principal {
+pub struct IdentitySpec {
     profile: Option<String>,
     roles: Vec<AssumeRole>,
 }
 
-impl Principal {
+impl IdentitySpec {
     /// Whoever the SDK's default chain finds, as [`AwsTokenCache::from_env`].
     #[must_use]
     pub const fn from_env() -> Self {
@@ -51,24 +51,24 @@ impl Principal {
     }
 }
 
-/// Hands out one cache for each [`Principal`], for as long as anybody holds it.
+/// Hands out one cache for each [`IdentitySpec`], for as long as anybody holds it.
 ///
 /// Whoever asks for a principal that is in use gets the cache that is there, and the ones that a chain of roles leads through
 /// are in the registry too: so no identity has two caches. The registry itself keeps none alive. Its size is bounded, and a
 /// full one says so: to make room by forgetting a cache in use would give its identity a second one.
 ///
 /// ```no_run
-/// use token_cache_aws::{AssumeRole, Principal, Registry};
+/// use token_cache_aws::{AssumeRole, IdentitySpec, Registry};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let tenant = Principal::from_env().assume_role(AssumeRole::new("arn:aws:iam::222222222222:role/tenant-7"));
+/// let tenant = IdentitySpec::from_env().assume_role(AssumeRole::new("arn:aws:iam::222222222222:role/tenant-7"));
 /// let aws = Registry::process().get(&tenant).await?;
 /// # Ok(())
 /// # }
 /// ```
 pub struct Registry {
     capacity: usize,
-    caches: Mutex<HashMap<Principal, Entry>>,
+    caches: Mutex<HashMap<IdentitySpec, Entry>>,
 }
 
 impl Registry {
@@ -93,7 +93,7 @@ impl Registry {
     /// # Errors
     ///
     /// If there is no room for one more. A principal whose cache is in use is always found.
-    pub async fn get(&self, principal: &Principal) -> Result<AwsTokenCache, RegistryFull> {
+    pub async fn get(&self, principal: &IdentitySpec) -> Result<AwsTokenCache, RegistryFull> {
         if let Some(cache) = self.find(principal) {
             return Ok(cache);
         }
@@ -120,13 +120,13 @@ impl Registry {
         self.len() == 0
     }
 
-    fn find(&self, principal: &Principal) -> Option<AwsTokenCache> {
+    fn find(&self, principal: &IdentitySpec) -> Option<AwsTokenCache> {
         self.lock().get_mut(principal)?.upgrade()
     }
 
     /// Takes in a cache that was made without the lock, unless somebody else was faster: nothing has been fetched yet, so
     /// the slower one is no loss.
-    fn settle(&self, principal: &Principal, cache: AwsTokenCache) -> Result<AwsTokenCache, RegistryFull> {
+    fn settle(&self, principal: &IdentitySpec, cache: AwsTokenCache) -> Result<AwsTokenCache, RegistryFull> {
         let mut caches = self.lock();
         if let Some(faster) = caches.get_mut(principal).and_then(Entry::upgrade) {
             return Ok(faster);
@@ -141,7 +141,7 @@ impl Registry {
         Ok(cache)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Principal, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<IdentitySpec, Entry>> {
         self.caches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -187,7 +187,7 @@ impl AwsTokenCache {
         let make = || async {
             let cache = Self::from_env().await;
             // Full or not: one that is in the registry already is the one to share.
-            Registry::process().settle(&Principal::from_env(), cache.clone()).unwrap_or(cache)
+            Registry::process().settle(&IdentitySpec::from_env(), cache.clone()).unwrap_or(cache)
         };
         SHARED.get_or_init(make).await.clone()
     }
@@ -226,8 +226,8 @@ mod tests {
         AwsTokenCache::from_provider(Credentials::new("key", "secret", None, None, "test"))
     }
 
-    fn role(n: u32) -> Principal {
-        Principal::from_env().assume_role(AssumeRole::new(format!("arn:aws:iam::123456789012:role/{n}")))
+    fn role(n: u32) -> IdentitySpec {
+        IdentitySpec::from_env().assume_role(AssumeRole::new(format!("arn:aws:iam::123456789012:role/{n}")))
     }
 
     /// Two handles of one cache.
@@ -282,7 +282,7 @@ mod tests {
         ];
         let registry = Registry::new(100);
         let mut held = Vec::new();
-        for base in [Principal::from_env(), Principal::profile("a"), Principal::profile("b")] {
+        for base in [IdentitySpec::from_env(), IdentitySpec::profile("a"), IdentitySpec::profile("b")] {
             held.push(registry.settle(&base, cache()).unwrap());
             for variant in &variants {
                 held.push(registry.settle(&base.clone().assume_role(variant.clone()), cache()).unwrap());
@@ -290,7 +290,7 @@ mod tests {
         }
         assert_eq!(registry.len(), 3 * 7);
         let printed =
-            format!("{:?}", Principal::from_env().assume_role(variants[1].clone().external_id("tenant-secret")));
+            format!("{:?}", IdentitySpec::from_env().assume_role(variants[1].clone().external_id("tenant-secret")));
         assert!(printed.contains(arn) && !printed.contains("tenant-secret"), "{printed}");
     }
 }

@@ -1,4 +1,4 @@
-//! How many instructions a hit takes in each zone, as callgrind counts them: the same on a busy machine and on an idle one.
+//! How many instructions a hit takes in each freshness, as callgrind counts them: the same on a busy machine and on an idle one.
 //!
 //! ```sh
 //! cargo install --locked gungraun-runner --version 0.18.2   # and valgrind
@@ -22,7 +22,9 @@ use std::time::{Duration, SystemTime};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
-use token_cache_core::{BoxError, Clock, Moment, TemporaryToken, TokenCache, TokenSource, View, Zone, async_trait};
+use token_cache_core::{
+    BoxError, Clock, Freshness, TemporaryToken, TimePoint, TokenCache, TokenSource, View, async_trait,
+};
 use tokio::runtime::{Builder, Runtime};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -71,9 +73,9 @@ impl TokenSource for Source {
 struct Still(Arc<AtomicU64>);
 
 impl Clock for Still {
-    fn now(&self) -> Moment {
+    fn now(&self) -> TimePoint {
         let now = Duration::from_secs(self.0.load(Ordering::Relaxed));
-        Moment::new(now, SystemTime::UNIX_EPOCH + now)
+        TimePoint::new(now, SystemTime::UNIX_EPOCH + now)
     }
 
     fn tick(&self) -> Option<u64> {
@@ -105,19 +107,19 @@ fn with(left: Duration, then: Then) -> Box<Bench> {
 }
 
 fn fresh() -> Box<Bench> {
-    expect(with(HOUR, Then::Fails), Zone::Fresh, false)
+    expect(with(HOUR, Then::Fails), Freshness::Fresh, false)
 }
 
 fn near_expiry_in_flight() -> Box<Bench> {
-    expect(with(4 * MINUTE, Then::Hangs), Zone::NearExpiry, true)
+    expect(with(4 * MINUTE, Then::Hangs), Freshness::NearExpiry, true)
 }
 
 fn near_expiry_in_backoff() -> Box<Bench> {
-    expect(with(4 * MINUTE, Then::Fails), Zone::NearExpiry, false)
+    expect(with(4 * MINUTE, Then::Fails), Freshness::NearExpiry, false)
 }
 
 fn too_short_in_backoff() -> Box<Bench> {
-    expect(with(MINUTE / 2, Then::Fails), Zone::TooShort, false)
+    expect(with(MINUTE / 2, Then::Fails), Freshness::TooShort, false)
 }
 
 fn next_tick() -> Box<Bench> {
@@ -126,9 +128,9 @@ fn next_tick() -> Box<Bench> {
     bench
 }
 
-fn expect(bench: Box<Bench>, zone: Zone, refreshing: bool) -> Box<Bench> {
+fn expect(bench: Box<Bench>, freshness: Freshness, refreshing: bool) -> Box<Bench> {
     let status = bench.cache.status();
-    assert!(status.zone == zone && status.refreshing == refreshing, "{status:?}");
+    assert!(status.freshness == freshness && status.refreshing == refreshing, "{status:?}");
     bench
 }
 

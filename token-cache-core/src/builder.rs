@@ -124,12 +124,12 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
 
     /// While the source is down, hands out a token that has expired, for so long after its expiry at the most. A fetch is
     /// still tried first whenever the pacing allows; callers wait for it for a tenth of the time that is left.
-    /// [`Status::serves_expired`](crate::Status::serves_expired) and [`Event::ServedExpired`] show it. A token that was
+    /// [`Status::serving_expired`](crate::Status::serving_expired) and [`Event::ServedExpired`] show it. A token that was
     /// rejected is never handed out, nor is an expired one to who asks for one that lasts.
     ///
     /// Default: zero, that is never. Right where those who check tokens are known to be lenient.
-    pub fn serve_expired_for(mut self, span: Duration) -> Self {
-        self.setup.policy.serve_expired_for = span;
+    pub fn stale_if_error(mut self, span: Duration) -> Self {
+        self.setup.policy.stale_if_error = span;
         self
     }
 
@@ -149,7 +149,7 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     ///
     /// Default: none. Then the answer of a fetch that had begun before a rejection is not trusted, and one that began after
     /// it is.
-    pub fn same_token(mut self, same: impl Fn(&T, &T) -> bool + Send + Sync + 'static) -> Self {
+    pub fn token_eq(mut self, same: impl Fn(&T, &T) -> bool + Send + Sync + 'static) -> Self {
         self.setup.same = Some(Box::new(same));
         self
     }

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::future::{self, Either};
 
 use crate::builder::TokenCacheBuilder;
-use crate::clock::Moment;
+use crate::clock::TimePoint;
 use crate::error::Error;
 use crate::event::Event;
 use crate::flight::{Flight, Landing};
@@ -164,7 +164,7 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     ///
     /// A newer token stays, so a late rejection does no harm. The next [`get`](Self::get) fetches, as soon as the pacing
     /// allows. A fetch that is under way may bring the same token again, as issuers do that cache: its answer is held
-    /// against the rejected token with [`same_token`](TokenCacheBuilder::same_token), or else not trusted, and another
+    /// against the rejected token with [`token_eq`](TokenCacheBuilder::token_eq), or else not trusted, and another
     /// fetch follows.
     pub fn invalidate(&self, token: &Arc<T>) {
         if let Some(generation) = self.shared.update(|state, policy, _| state.invalidate(policy, token)) {
@@ -200,7 +200,7 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     }
 
     /// Asks `state` for a decision.
-    fn decide(&self, decision: impl FnOnce(&mut State<T>, &Policy, Moment, bool) -> Checkout<T>) -> Checkout<T> {
+    fn decide(&self, decision: impl FnOnce(&mut State<T>, &Policy, TimePoint, bool) -> Checkout<T>) -> Checkout<T> {
         let can_fetch = self.shared.runtime().is_some();
         let checkout = self.shared.update(|state, policy, now| decision(state, policy, now, can_fetch));
         self.keep_warm();

@@ -1,4 +1,4 @@
-//! Time: the [`Clock`] a cache asks, the [`Moment`] it answers with, and deadlines kept on both of its hands.
+//! Time: the [`Clock`] a cache asks, the [`TimePoint`] it answers with, and deadlines kept on both of its hands.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -15,7 +15,7 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time now. Called on every read of the cache that finds the [`tick`](Self::tick) changed, so it should cost no
     /// more than reading two clocks.
-    fn now(&self) -> Moment;
+    fn now(&self) -> TimePoint;
 
     /// A number that is cheaper to read than the time, and stays the same for a short while only, if there is one.
     ///
@@ -37,12 +37,12 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 /// The monotonic hand never goes back, but on most systems it stands still while the machine sleeps. The wall clock
 /// goes on, but can be set. A cache keeps every expiry on both, and the stricter one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub struct TimePoint {
     pub(crate) monotonic: Duration,
     pub(crate) wall: SystemTime,
 }
 
-impl Moment {
+impl TimePoint {
     /// The instant at which the monotonic hand stood `monotonic` past an origin of the clock's choice, and the wall
     /// clock showed `wall`.
     #[must_use]
@@ -80,8 +80,8 @@ impl SystemClock {
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clocks")]
-    fn now(&self) -> Moment {
-        Moment { monotonic: ORIGIN.elapsed(), wall: SystemTime::now() }
+    fn now(&self) -> TimePoint {
+        TimePoint { monotonic: ORIGIN.elapsed(), wall: SystemTime::now() }
     }
 
     /// The monotonic time of the kernel's last tick, which is 10 ms ago at the most. A clock that is set and a machine that
@@ -131,12 +131,12 @@ impl Deadline {
     }
 
     /// `span` after `start`, on both hands.
-    pub(crate) fn after(start: Moment, span: Duration) -> Self {
+    pub(crate) fn after(start: TimePoint, span: Duration) -> Self {
         Self { monotonic: start.monotonic.saturating_add(span), wall: start.wall.checked_add(span) }
     }
 
     /// At `wall`, and on the monotonic hand as far from `start` as `wall` is.
-    pub(crate) fn at(wall: SystemTime, start: Moment) -> Self {
+    pub(crate) fn at(wall: SystemTime, start: TimePoint) -> Self {
         match wall.duration_since(start.wall) {
             Ok(span) => Self::after(start, span),
             Err(_) => Self::PAST,
@@ -175,17 +175,17 @@ impl Deadline {
 
     /// Whether neither hand has reached it.
     #[inline]
-    pub(crate) fn is_ahead_of(&self, now: Moment) -> bool {
+    pub(crate) fn is_ahead_of(&self, now: TimePoint) -> bool {
         now.monotonic < self.monotonic && self.wall.is_none_or(|wall| now.wall < wall)
     }
 
     /// Whether at least `span` is left.
-    pub(crate) fn leaves(&self, span: Duration, now: Moment) -> bool {
+    pub(crate) fn leaves(&self, span: Duration, now: TimePoint) -> bool {
         self.remaining(now).is_none_or(|remaining| remaining >= span)
     }
 
     /// Time left by the stricter hand, zero once reached, `None` if it never will be.
-    pub(crate) fn remaining(&self, now: Moment) -> Option<Duration> {
+    pub(crate) fn remaining(&self, now: TimePoint) -> Option<Duration> {
         if *self == Self::NEVER {
             return None;
         }
@@ -200,10 +200,10 @@ mod tests {
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
-    const START: Moment = Moment::new(HOUR, SystemTime::UNIX_EPOCH);
+    const START: TimePoint = TimePoint::new(HOUR, SystemTime::UNIX_EPOCH);
 
-    fn later(monotonic: Duration, wall: Duration) -> Moment {
-        Moment::new(START.monotonic + monotonic, START.wall + wall)
+    fn later(monotonic: Duration, wall: Duration) -> TimePoint {
+        TimePoint::new(START.monotonic + monotonic, START.wall + wall)
     }
 
     #[test]
@@ -241,7 +241,7 @@ mod tests {
         let deadline = Deadline::at(START.wall - HOUR, START);
         assert_eq!(deadline.remaining(START), Some(Duration::ZERO));
         assert_eq!(
-            deadline.remaining(Moment::new(Duration::ZERO, SystemTime::UNIX_EPOCH - HOUR * 2)),
+            deadline.remaining(TimePoint::new(Duration::ZERO, SystemTime::UNIX_EPOCH - HOUR * 2)),
             Some(Duration::ZERO)
         );
     }

@@ -10,13 +10,13 @@ use crate::error::Error;
 pub enum Event {
     /// The source is being asked.
     #[non_exhaustive]
-    Started {
+    FetchStarted {
         /// Why.
-        reason: Reason,
+        reason: FetchReason,
     },
     /// A new token is stored.
     #[non_exhaustive]
-    Succeeded {
+    FetchSucceeded {
         /// Its number.
         generation: u64,
         /// Time until it expires. `None` if it never does.
@@ -26,7 +26,7 @@ pub enum Event {
     },
     /// No new token could be had. The one stored, if any, stays.
     #[non_exhaustive]
-    Failed {
+    FetchFailed {
         /// Why, and when the next attempt is due.
         error: Error,
         /// How many fetches in a row have failed, with this one.
@@ -54,7 +54,7 @@ pub(crate) type Listener = Box<dyn Fn(&Event) + Send + Sync>;
 /// Why a fetch began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Reason {
+pub enum FetchReason {
     /// There had been no token.
     Empty,
     /// The token had expired.

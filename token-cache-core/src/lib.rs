@@ -44,7 +44,7 @@
 //! - No `Debug`, error or event holds a token.
 //!
 //! By choice: [`initial`](TokenCacheBuilder::initial) seeds the cache,
-//! [`serve_expired_for`](TokenCacheBuilder::serve_expired_for) outlives an issuer,
+//! [`stale_if_error`](TokenCacheBuilder::stale_if_error) outlives an issuer,
 //! [`keep_warm`](TokenCacheBuilder::keep_warm) refreshes without being read, [`subscribe`](TokenCache::subscribe) tells of
 //! new tokens.
 //!
@@ -138,11 +138,11 @@ pub use async_trait::async_trait;
 pub use crate::bearer::{Bearer, BearerLayer, ReplayBody};
 pub use crate::builder::TokenCacheBuilder;
 pub use crate::cache::{TokenCache, WeakTokenCache};
-pub use crate::clock::{Clock, Moment, SystemClock};
+pub use crate::clock::{Clock, SystemClock, TimePoint};
 pub use crate::error::{Error, ErrorKind};
-pub use crate::event::{Event, Reason};
+pub use crate::event::{Event, FetchReason};
 pub use crate::source::{BoxError, TokenSource, permanent, source_fn};
-pub use crate::status::{Status, Zone};
+pub use crate::status::{Freshness, Status};
 pub use crate::subscription::Subscription;
 pub use crate::token::TemporaryToken;
 pub use crate::view::View;

@@ -1,6 +1,6 @@
 //! What is told to `tracing` and `metrics`, each if its feature is on.
 
-use crate::event::{Event, Reason};
+use crate::event::{Event, FetchReason};
 
 /// One event a change, and what it counts for.
 pub(crate) fn event(name: &str, event: &Event) {
@@ -12,7 +12,7 @@ pub(crate) fn event(name: &str, event: &Event) {
 }
 
 /// Runs a fetch in a span of its own.
-pub(crate) fn fetch<F: Future>(name: &str, reason: Reason, fetch: F) -> impl Future<Output = F::Output> {
+pub(crate) fn fetch<F: Future>(name: &str, reason: FetchReason, fetch: F) -> impl Future<Output = F::Output> {
     #[cfg(feature = "tracing")]
     let fetch = tracing::Instrument::instrument(fetch, tracing::info_span!("token_fetch", cache = name, ?reason));
     let _ = (name, reason);
@@ -22,15 +22,15 @@ pub(crate) fn fetch<F: Future>(name: &str, reason: Reason, fetch: F) -> impl Fut
 #[cfg(feature = "tracing")]
 fn trace(name: &str, event: &Event) {
     match event {
-        Event::Started { reason } => tracing::debug!(cache = name, ?reason, "fetching a token"),
-        Event::Succeeded { generation, remaining, took } => {
+        Event::FetchStarted { reason } => tracing::debug!(cache = name, ?reason, "fetching a token"),
+        Event::FetchSucceeded { generation, remaining, took } => {
             tracing::info!(cache = name, generation, ?remaining, ?took, "a new token is stored");
         }
         // The first, the second, the fourth, the eighth: an outage of a day is some twenty lines.
-        Event::Failed { error, failures, took } if failures.is_power_of_two() => {
+        Event::FetchFailed { error, failures, took } if failures.is_power_of_two() => {
             tracing::warn!(cache = name, %error, failures, ?took, "no new token could be had");
         }
-        Event::Failed { error, failures, took } => {
+        Event::FetchFailed { error, failures, took } => {
             tracing::debug!(cache = name, %error, failures, ?took, "no new token could be had");
         }
         Event::ServedExpired { generation } => {
@@ -44,13 +44,13 @@ fn trace(name: &str, event: &Event) {
 fn count(name: &str, event: &Event) {
     let cache = || name.to_owned();
     match event {
-        Event::Started { .. } => {}
-        Event::Succeeded { took, .. } => {
+        Event::FetchStarted { .. } => {}
+        Event::FetchSucceeded { took, .. } => {
             metrics::counter!("token_cache_fetches_total", "cache" => cache(), "outcome" => "ok").increment(1);
             metrics::histogram!("token_cache_fetch_seconds", "cache" => cache(), "outcome" => "ok").record(*took);
             metrics::gauge!("token_cache_failures", "cache" => cache()).set(0);
         }
-        Event::Failed { failures, took, .. } => {
+        Event::FetchFailed { failures, took, .. } => {
             metrics::counter!("token_cache_fetches_total", "cache" => cache(), "outcome" => "failed").increment(1);
             metrics::histogram!("token_cache_fetch_seconds", "cache" => cache(), "outcome" => "failed").record(*took);
             metrics::gauge!("token_cache_failures", "cache" => cache()).set(f64::from(*failures));

@@ -31,7 +31,7 @@ pub(crate) struct Policy {
     pub(crate) fetch_timeout: Duration,
     /// Between 0 and 1.
     pub(crate) jitter: f64,
-    pub(crate) serve_expired_for: Duration,
+    pub(crate) stale_if_error: Duration,
     /// For how long after the last read.
     pub(crate) keep_warm: Option<Duration>,
 }
@@ -45,7 +45,7 @@ impl Default for Policy {
             max_backoff: Duration::from_secs(300),
             fetch_timeout: Duration::from_secs(30),
             jitter: 0.1,
-            serve_expired_for: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
             keep_warm: None,
         }
     }

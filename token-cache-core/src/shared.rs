@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, TimePoint};
 use crate::entropy;
 use crate::event::{Event, Listener};
 use crate::flight::Landing;
@@ -69,7 +69,7 @@ impl<T> Shared<T> {
     }
 
     /// Changes the state and publishes what follows, under one lock, so that no older word can come after a newer one.
-    pub(crate) fn update<R>(&self, change: impl FnOnce(&mut State<T>, &Policy, Moment) -> R) -> R {
+    pub(crate) fn update<R>(&self, change: impl FnOnce(&mut State<T>, &Policy, TimePoint) -> R) -> R {
         let policy = &self.setup.policy;
         let mut state = self.lock();
         let now = self.setup.clock.now();
@@ -91,7 +91,7 @@ impl<T> Shared<T> {
         if let Some((flight, error)) = overdue {
             flight.abort();
             flight.land(Landing::Failed(error.clone()));
-            self.emit(&Event::Failed { error, failures, took: policy.fetch_timeout });
+            self.emit(&Event::FetchFailed { error, failures, took: policy.fetch_timeout });
         }
         if let Some(generation) = expired {
             self.emit(&Event::ServedExpired { generation });
@@ -105,7 +105,7 @@ impl<T> Shared<T> {
     }
 
     /// Looks at the state. For what changes nothing.
-    pub(crate) fn look<R>(&self, look: impl FnOnce(&State<T>, &Policy, Moment) -> R) -> R {
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&State<T>, &Policy, TimePoint) -> R) -> R {
         let state = self.lock();
         look(&state, &self.setup.policy, self.setup.clock.now())
     }

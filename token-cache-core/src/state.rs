@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{Deadline, Moment};
+use crate::clock::{Deadline, TimePoint};
 use crate::error::Error;
-use crate::event::Reason;
+use crate::event::FetchReason;
 use crate::flight::Flight;
 use crate::policy::Policy;
-use crate::status::Zone;
+use crate::status::Freshness;
 
 mod outcome;
 mod stored;
@@ -88,7 +88,7 @@ pub(crate) struct Waiting {
 /// A flight that whoever is given this has to launch.
 pub(crate) struct Departure {
     pub(crate) flight: Arc<Flight>,
-    pub(crate) reason: Reason,
+    pub(crate) reason: FetchReason,
     /// On the monotonic hand; now, if it may depart at once.
     pub(crate) not_before: Duration,
 }
@@ -104,19 +104,19 @@ enum Hold<T> {
 }
 
 impl<T> State<T> {
-    pub(crate) fn new(stored: Option<Stored<T>>, now: Moment) -> Self {
+    pub(crate) fn new(stored: Option<Stored<T>>, now: TimePoint) -> Self {
         let generation = u64::from(stored.is_some());
         Self { stored, rejected: None, airborne: None, last: None, generation, told_expired: 0, read: now.monotonic }
     }
 
     /// What a caller is to do who wants a token now, and one that lasts for `want`. Without `can_fetch` no flight departs.
-    pub(crate) fn checkout(&mut self, policy: &Policy, now: Moment, want: Duration, can_fetch: bool) -> Checkout<T> {
+    pub(crate) fn checkout(&mut self, policy: &Policy, now: TimePoint, want: Duration, can_fetch: bool) -> Checkout<T> {
         self.read = now.monotonic;
         let departs = can_fetch && self.may_depart(policy, now);
         match self.hold(policy, now, want) {
             Hold::Good(token) => Checkout::Ready(token),
             Hold::Near(token) if departs => {
-                Checkout::ReadyAndRefresh(token, self.depart(policy, Reason::NearExpiry, now.monotonic, None).0)
+                Checkout::ReadyAndRefresh(token, self.depart(policy, FetchReason::NearExpiry, now.monotonic, None).0)
             }
             Hold::Near(token) => Checkout::Ready(token),
             Hold::Last(token, left) if can_fetch => self.wait_a_little(policy, now, departs, token, left),
@@ -126,11 +126,11 @@ impl<T> State<T> {
     }
 
     /// What a caller who asks for a fetch is to do.
-    pub(crate) fn refresh(&mut self, policy: &Policy, now: Moment, can_fetch: bool) -> Checkout<T> {
+    pub(crate) fn refresh(&mut self, policy: &Policy, now: TimePoint, can_fetch: bool) -> Checkout<T> {
         self.read = now.monotonic;
         let departs = self.may_depart(policy, now);
         if departs && can_fetch {
-            let (departure, waiting) = self.depart(policy, Reason::Requested, now.monotonic, None);
+            let (departure, waiting) = self.depart(policy, FetchReason::Requested, now.monotonic, None);
             return Checkout::Fetch(departure, waiting);
         }
         match (&self.airborne, self.refusal(policy, now), self.peek(now)) {
@@ -144,14 +144,15 @@ impl<T> State<T> {
     fn wait_a_little(
         &mut self,
         policy: &Policy,
-        now: Moment,
+        now: TimePoint,
         departs: bool,
         token: Arc<T>,
         left: Duration,
     ) -> Checkout<T> {
         let patience = now.monotonic.saturating_add(left / 10);
         if departs {
-            let reason = if self.zone(now) == Zone::Expired { Reason::Expired } else { Reason::TooShort };
+            let reason =
+                if self.freshness(now) == Freshness::Expired { FetchReason::Expired } else { FetchReason::TooShort };
             let (departure, waiting) = self.depart(policy, reason, now.monotonic, Some(patience));
             return Checkout::Fetch(departure, waiting);
         }
@@ -165,7 +166,7 @@ impl<T> State<T> {
     }
 
     /// One to whom nothing that is stored is of use waits for as long as it takes, unless the last error says not to.
-    fn wait_or_refuse(&mut self, policy: &Policy, now: Moment, want: Duration, can_fetch: bool) -> Checkout<T> {
+    fn wait_or_refuse(&mut self, policy: &Policy, now: TimePoint, want: Duration, can_fetch: bool) -> Checkout<T> {
         if let Some(airborne) = &self.airborne {
             return Checkout::Wait(airborne.waiting(policy, None));
         }
@@ -178,10 +179,10 @@ impl<T> State<T> {
             Some(stored) if now.monotonic < not_before && !stored.lasted(want) => {
                 return Checkout::Refused(stored.too_short_for(want, now));
             }
-            Some(stored) if stored.expires.is_ahead_of(now) => Reason::TooShort,
-            Some(_) => Reason::Expired,
-            None if self.rejected.is_some() => Reason::Invalidated,
-            None => Reason::Empty,
+            Some(stored) if stored.expires.is_ahead_of(now) => FetchReason::TooShort,
+            Some(_) => FetchReason::Expired,
+            None if self.rejected.is_some() => FetchReason::Invalidated,
+            None => FetchReason::Empty,
         };
         if !can_fetch {
             return Checkout::Refused(Error::no_runtime());
@@ -190,44 +191,43 @@ impl<T> State<T> {
         Checkout::Fetch(departure, waiting)
     }
 
-    fn hold(&self, policy: &Policy, now: Moment, want: Duration) -> Hold<T> {
+    fn hold(&self, policy: &Policy, now: TimePoint, want: Duration) -> Hold<T> {
         let Some(stored) = self.stored.as_ref().filter(|stored| stored.expires.leaves(want, now)) else {
             return Hold::Nothing;
         };
         let token = Arc::clone(&stored.token);
-        match (self.zone(now), self.last_resort(policy)) {
-            (Zone::Fresh, _) => Hold::Good(token),
-            (Zone::NearExpiry, _) => Hold::Near(token),
-            (Zone::TooShort, _) => Hold::Last(token, stored.expires.remaining(now).unwrap_or_default()),
-            (Zone::Expired, Some(end)) if end.is_ahead_of(now) => {
+        match (self.freshness(now), self.last_resort(policy)) {
+            (Freshness::Fresh, _) => Hold::Good(token),
+            (Freshness::NearExpiry, _) => Hold::Near(token),
+            (Freshness::TooShort, _) => Hold::Last(token, stored.expires.remaining(now).unwrap_or_default()),
+            (Freshness::Expired, Some(end)) if end.is_ahead_of(now) => {
                 Hold::Last(token, end.remaining(now).unwrap_or_default())
             }
-            (Zone::Expired | Zone::Empty, _) => Hold::Nothing,
+            (Freshness::Expired | Freshness::Empty, _) => Hold::Nothing,
         }
     }
 
     /// Until when the stored token is handed out past its expiry: only while the source is known to be down.
     fn last_resort(&self, policy: &Policy) -> Option<Deadline> {
         let stored = self.stored.as_ref()?;
-        (self.failures() > 0 && !policy.serve_expired_for.is_zero())
-            .then(|| stored.expires.plus(policy.serve_expired_for))
+        (self.failures() > 0 && !policy.stale_if_error.is_zero()).then(|| stored.expires.plus(policy.stale_if_error))
     }
 
     /// The last error, while it still keeps callers away from the source.
-    fn refusal(&self, policy: &Policy, now: Moment) -> Option<Error> {
+    fn refusal(&self, policy: &Policy, now: TimePoint) -> Option<Error> {
         let failure = self.last.as_ref()?.failure.as_ref()?;
         let wait = self.next_attempt(policy).saturating_sub(now.monotonic);
         (!wait.is_zero()).then(|| failure.error.with_retry_after(wait))
     }
 
-    fn may_depart(&self, policy: &Policy, now: Moment) -> bool {
+    fn may_depart(&self, policy: &Policy, now: TimePoint) -> bool {
         self.airborne.is_none() && now.monotonic >= self.next_attempt(policy)
     }
 
     fn depart(
         &mut self,
         policy: &Policy,
-        reason: Reason,
+        reason: FetchReason,
         not_before: Duration,
         patience: Option<Duration>,
     ) -> (Departure, Waiting) {
@@ -239,19 +239,19 @@ impl<T> State<T> {
     }
 
     /// The stored token, unless it has expired.
-    pub(crate) fn peek(&self, now: Moment) -> Option<Arc<T>> {
+    pub(crate) fn peek(&self, now: TimePoint) -> Option<Arc<T>> {
         let stored = self.stored.as_ref()?;
         stored.expires.is_ahead_of(now).then(|| Arc::clone(&stored.token))
     }
 
     /// How good the stored token is.
-    pub(crate) fn zone(&self, now: Moment) -> Zone {
+    pub(crate) fn freshness(&self, now: TimePoint) -> Freshness {
         match &self.stored {
-            None => Zone::Empty,
-            Some(stored) if stored.refresh.is_ahead_of(now) => Zone::Fresh,
-            Some(stored) if stored.too_short.is_ahead_of(now) => Zone::NearExpiry,
-            Some(stored) if stored.expires.is_ahead_of(now) => Zone::TooShort,
-            Some(_) => Zone::Expired,
+            None => Freshness::Empty,
+            Some(stored) if stored.refresh.is_ahead_of(now) => Freshness::Fresh,
+            Some(stored) if stored.too_short.is_ahead_of(now) => Freshness::NearExpiry,
+            Some(stored) if stored.expires.is_ahead_of(now) => Freshness::TooShort,
+            Some(_) => Freshness::Expired,
         }
     }
 

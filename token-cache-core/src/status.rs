@@ -11,13 +11,13 @@ pub struct Status {
     /// How many tokens have been stored so far; the number of the one stored last.
     pub generation: u64,
     /// How good the stored token still is.
-    pub zone: Zone,
+    pub freshness: Freshness,
     /// How long ago the token was stored.
     pub age: Option<Duration>,
     /// Time until the token expires. `None` without a token, or with one that never expires.
     pub remaining: Option<Duration>,
-    /// Whether the token is handed out although it has expired, by `serve_expired_for`.
-    pub serves_expired: bool,
+    /// Whether the token is handed out although it has expired, by `stale_if_error`.
+    pub serving_expired: bool,
     /// Whether a fetch is under way.
     pub refreshing: bool,
     /// Failed fetches in a row.
@@ -31,7 +31,7 @@ pub struct Status {
 /// How good a stored token is, by the time it has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Zone {
+pub enum Freshness {
     /// No token is stored, or the one there was has been invalidated.
     Empty,
     /// Handed out.

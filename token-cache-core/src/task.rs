@@ -6,10 +6,10 @@ use std::sync::{Arc, Weak};
 use futures::FutureExt;
 use futures::future::{self, Either};
 
-use crate::clock::Moment;
+use crate::clock::TimePoint;
 use crate::entropy;
 use crate::error::Error;
-use crate::event::{Event, Reason};
+use crate::event::{Event, FetchReason};
 use crate::flight::{Flight, Landing};
 use crate::observe;
 use crate::shared::{Setup, Shared};
@@ -37,7 +37,7 @@ pub(crate) fn fly<T: Send + Sync + 'static>(
 }
 
 /// Asks the source once, and makes an error of every way in which it may not answer.
-async fn ask<T: Send + Sync + 'static>(setup: &Setup<T>, began: Moment) -> Result<TemporaryToken<T>, Error> {
+async fn ask<T: Send + Sync + 'static>(setup: &Setup<T>, began: TimePoint) -> Result<TemporaryToken<T>, Error> {
     // A source may panic before it returns a future: the call belongs inside.
     let fetch = AssertUnwindSafe(async { setup.source.fetch().await }).catch_unwind();
     let timeout = setup.clock.sleep_until(began.monotonic().saturating_add(setup.policy.fetch_timeout));
@@ -60,17 +60,17 @@ impl<T> Crew<T> {
         Some(Arc::clone(&self.shared.upgrade()?.setup))
     }
 
-    fn begin(&self, reason: Reason, began: Moment) -> bool {
+    fn begin(&self, reason: FetchReason, began: TimePoint) -> bool {
         let Some(shared) = self.shared.upgrade() else { return false };
         let begins = shared.update(|state, _, _| state.begin(&self.flight, began));
         if begins {
-            shared.emit(&Event::Started { reason });
+            shared.emit(&Event::FetchStarted { reason });
         }
         begins
     }
 
     /// Settles, then wakes, then tells: a listener that panics must not lose a token that was fetched.
-    fn land(mut self, began: Moment, token: Result<TemporaryToken<T>, Error>) {
+    fn land(mut self, began: TimePoint, token: Result<TemporaryToken<T>, Error>) {
         let Some(shared) = self.shared.upgrade() else { return };
         let same = shared.setup.same.as_ref();
         let answer = Answer { began, token, draw: entropy::draw() };
@@ -84,9 +84,9 @@ impl<T> Crew<T> {
             Landing::Succeeded => {
                 let (generation, remaining) = (status.generation, status.remaining);
                 shared.generations.send_replace(generation);
-                shared.emit(&Event::Succeeded { generation, remaining, took });
+                shared.emit(&Event::FetchSucceeded { generation, remaining, took });
             }
-            Landing::Failed(error) => shared.emit(&Event::Failed { error, failures: status.failures, took }),
+            Landing::Failed(error) => shared.emit(&Event::FetchFailed { error, failures: status.failures, took }),
             // It had been given up, and that has been told.
             Landing::Discarded | Landing::Lost => {}
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use crate::clock::{Deadline, Moment};
+use crate::clock::{Deadline, TimePoint};
 
 /// A token, and until when it works.
 ///
@@ -49,7 +49,7 @@ impl<T> TemporaryToken<T> {
     }
 
     /// The token itself, and when it expires and when its issuer wants it refreshed, for a fetch begun at `start`.
-    pub(crate) fn dated(self, start: Moment) -> (T, Deadline, Option<Deadline>) {
+    pub(crate) fn dated(self, start: TimePoint) -> (T, Deadline, Option<Deadline>) {
         let expires = match self.expiry {
             Expiry::At(wall) => Deadline::at(wall, start),
             Expiry::In(lifetime) => Deadline::after(start, lifetime),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::join;
-use token_cache_core::{TemporaryToken, TokenCache, View, Zone};
+use token_cache_core::{Freshness, TemporaryToken, TokenCache, View};
 use token_cache_testing::{SourceHandle, VirtualClock, mock_source};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[tokio::test]
 async fn cost_a_hit_in_fresh_allocates_nothing() {
     let bench = Bench::with_left(HOUR).await;
-    assert_eq!(bench.cache.status().zone, Zone::Fresh);
+    assert_eq!(bench.cache.status().freshness, Freshness::Fresh);
     bench.assert_hits_are_free();
 }
 
@@ -29,7 +29,7 @@ async fn cost_a_hit_near_expiry_allocates_nothing_while_a_refresh_is_in_flight()
     bench.cache.get().now_or_never().unwrap().unwrap();
     let _hangs = bench.source.next_fetch().await;
     let status = bench.cache.status();
-    assert!(status.zone == Zone::NearExpiry && status.refreshing);
+    assert!(status.freshness == Freshness::NearExpiry && status.refreshing);
     bench.assert_hits_are_free();
 }
 
@@ -39,7 +39,7 @@ async fn cost_a_hit_near_expiry_allocates_nothing_during_a_backoff() {
     bench.cache.get().now_or_never().unwrap().unwrap();
     bench.fail().await;
     let status = bench.cache.status();
-    assert!(status.zone == Zone::NearExpiry && status.failures == 1 && !status.next_attempt.is_zero());
+    assert!(status.freshness == Freshness::NearExpiry && status.failures == 1 && !status.next_attempt.is_zero());
     bench.assert_hits_are_free();
 }
 
@@ -50,7 +50,7 @@ async fn cost_a_hit_in_too_short_allocates_nothing_during_a_backoff() {
     bench.fail().await;
     waits.await.unwrap();
     let status = bench.cache.status();
-    assert!(status.zone == Zone::TooShort && status.failures == 1 && !status.next_attempt.is_zero());
+    assert!(status.freshness == Freshness::TooShort && status.failures == 1 && !status.next_attempt.is_zero());
     bench.assert_hits_are_free();
 }
 
@@ -64,7 +64,7 @@ async fn cost_a_hit_in_too_short_allocates_nothing_once_the_patience_is_over() {
     // The first who comes after the patience decides that for all others.
     bench.cache.get().now_or_never().unwrap().unwrap();
     let status = bench.cache.status();
-    assert!(status.zone == Zone::TooShort && status.refreshing);
+    assert!(status.freshness == Freshness::TooShort && status.refreshing);
     bench.assert_hits_are_free();
 }
 
@@ -149,7 +149,7 @@ impl Bench {
     /// Fails the next fetch, and lets the cache take that in.
     async fn fail(&mut self) {
         self.source.next_fetch().await.fail("the issuer is down");
-        self.source.no_fetch().await;
+        self.source.assert_no_fetch().await;
     }
 
     /// The first read of a view converts, and the first hit of a thread makes room for what it notes.

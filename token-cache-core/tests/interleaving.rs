@@ -17,7 +17,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use loom::thread;
-use token_cache_core::{Clock, Moment, TemporaryToken, TokenCache, source_fn};
+use token_cache_core::{Clock, TemporaryToken, TimePoint, TokenCache, source_fn};
 use token_cache_testing::VirtualClock;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -97,7 +97,7 @@ fn get(cache: &TokenCache<usize>) -> Option<Arc<usize>> {
 struct Tickless(VirtualClock);
 
 impl Clock for Tickless {
-    fn now(&self) -> Moment {
+    fn now(&self) -> TimePoint {
         self.0.now()
     }
 

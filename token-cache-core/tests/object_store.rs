@@ -103,7 +103,7 @@ async fn the_stores_error_is_one_line_with_the_cause_and_holds_the_caches_error(
             let (cache, mut source, _) = bench::<String>(|cache| cache);
             let provider: Arc<dyn $object_store::CredentialProvider<Credential = usize>> =
                 Arc::new(cache.view(|token| token.len()));
-            let answer = async { source.next_fetch().await.fail_for_good("the account is closed") };
+            let answer = async { source.next_fetch().await.fail_permanently("the account is closed") };
             let (failed, ()) = join(provider.get_credential(), answer).await;
             let error = failed.unwrap_err();
             let text = error.to_string();

@@ -36,7 +36,7 @@ async fn an_error_is_the_caches_and_says_whether_to_ask_again() {
     assert_eq!(cause(&error).kind(), token_cache_core::ErrorKind::Source);
 
     let (cache, mut source, _) = bench();
-    let fail = async { source.next_fetch().await.fail_for_good("the account is closed") };
+    let fail = async { source.next_fetch().await.fail_permanently("the account is closed") };
     let failed = join(cache.view(|token| Key(token)).provide_credential(&Context::new()), fail).await.0;
     let error = failed.unwrap_err();
     assert!(!error.is_retryable() && error.to_string().contains("the account is closed"), "{error}");

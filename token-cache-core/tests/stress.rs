@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use futures::FutureExt;
 use token_cache_core::{
-    BoxError, Clock, Error, ErrorKind, Event, Moment, SystemClock, TemporaryToken, TokenCache, TokenSource, View,
+    BoxError, Clock, Error, ErrorKind, Event, SystemClock, TemporaryToken, TimePoint, TokenCache, TokenSource, View,
     async_trait, permanent,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -409,7 +409,7 @@ impl Caller {
     }
 
     /// Checks a token that a call returned which began after `before`.
-    fn given(&mut self, before: Moment, marks: &Marks) {
+    fn given(&mut self, before: TimePoint, marks: &Marks) {
         let number = marks.number;
         self.recorder.served.fetch_add(1, SeqCst);
         self.took(before);
@@ -424,12 +424,12 @@ impl Caller {
         self.recorder.expect(good, || format!("{number} was handed out after its end"));
     }
 
-    fn refused(&self, before: Moment, error: Error) {
+    fn refused(&self, before: TimePoint, error: Error) {
         let (before, after) = (before.monotonic(), now().monotonic());
         self.recorder.refused.lock().unwrap().push(Refused { before, after, error });
     }
 
-    fn took(&self, before: Moment) {
+    fn took(&self, before: TimePoint) {
         let took = now().monotonic() - before.monotonic();
         self.recorder.longest.fetch_max(nanos(took), SeqCst);
     }
@@ -518,8 +518,8 @@ impl Recorder {
     fn hear(&self, event: &Event) {
         let told = now().monotonic();
         let (took, stored, retry_after) = match event {
-            Event::Succeeded { took, .. } => (*took, Some(told), None),
-            Event::Failed { took, error, .. } => (*took, None, error.retry_after()),
+            Event::FetchSucceeded { took, .. } => (*took, Some(told), None),
+            Event::FetchFailed { took, error, .. } => (*took, None, error.retry_after()),
             _ => return,
         };
         let number = ENDED.take().expect("the listener is told where the fetch ended");
@@ -643,7 +643,7 @@ fn run_time() -> Duration {
 }
 
 /// By the clock that the cache itself asks.
-fn now() -> Moment {
+fn now() -> TimePoint {
     SystemClock::new().now()
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
-use token_cache_core::{Clock, Moment};
+use token_cache_core::{Clock, TimePoint};
 use tokio::sync::watch;
 
 /// A clock that stands still until it is told to move. Clones are the same clock.
@@ -19,7 +19,7 @@ pub struct VirtualClock {
 /// The time, and how often it was changed.
 #[derive(Clone, Copy)]
 struct Hands {
-    now: Moment,
+    now: TimePoint,
     tick: u64,
 }
 
@@ -27,13 +27,13 @@ impl VirtualClock {
     /// A clock that stands at its start.
     #[must_use]
     pub fn new() -> Self {
-        let now = Moment::new(Duration::ZERO, SystemTime::UNIX_EPOCH + START);
+        let now = TimePoint::new(Duration::ZERO, SystemTime::UNIX_EPOCH + START);
         Self { hands: Arc::new(watch::Sender::new(Hands { now, tick: 0 })) }
     }
 
     /// Lets time go by on both hands, and wakes whoever slept until then.
     pub fn advance(&self, span: Duration) {
-        self.set(|now| Moment::new(now.monotonic().saturating_add(span), now.wall() + span));
+        self.set(|now| TimePoint::new(now.monotonic().saturating_add(span), now.wall() + span));
     }
 
     /// Lets time go by as on a machine that is asleep: the wall clock goes on, the monotonic hand stands still.
@@ -43,7 +43,7 @@ impl VirtualClock {
 
     /// Sets the wall clock, forward or back. The monotonic hand does not move.
     pub fn set_wall(&self, wall: SystemTime) {
-        self.set(|now| Moment::new(now.monotonic(), wall));
+        self.set(|now| TimePoint::new(now.monotonic(), wall));
     }
 
     /// What the wall clock shows.
@@ -58,13 +58,13 @@ impl VirtualClock {
         self.wall() + span
     }
 
-    fn set(&self, change: impl FnOnce(Moment) -> Moment) {
+    fn set(&self, change: impl FnOnce(TimePoint) -> TimePoint) {
         self.hands.send_modify(|hands| *hands = Hands { now: change(hands.now), tick: hands.tick + 1 });
     }
 }
 
 impl Clock for VirtualClock {
-    fn now(&self) -> Moment {
+    fn now(&self) -> TimePoint {
         self.hands.borrow().now
     }
 

@@ -56,7 +56,7 @@ impl<T> SourceHandle<T> {
     /// # Panics
     ///
     /// If one does.
-    pub async fn no_fetch(&mut self) {
+    pub async fn assert_no_fetch(&mut self) {
         for _ in 0..YIELDS {
             tokio::task::yield_now().await;
         }
@@ -82,7 +82,7 @@ impl<T> Fetch<T> {
     }
 
     /// Answers with an error that is marked as permanent.
-    pub fn fail_for_good(self, error: impl Into<BoxError>) {
+    pub fn fail_permanently(self, error: impl Into<BoxError>) {
         self.answer(Answer::Result(Err(permanent(error))));
     }
 

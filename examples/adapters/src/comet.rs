@@ -11,7 +11,7 @@
 //! - An identity that is half configured gave way to the node's own, without a word. The Iceberg reader, which has another
 //!   chain, did that for a throttled STS as well: most of a job's executors then read as somebody who may not, and it died.
 
-use token_cache_aws::{AssumeRole, AwsTokenCache, Principal, Registry, RegistryFull};
+use token_cache_aws::{AssumeRole, AwsTokenCache, IdentitySpec, Registry, RegistryFull};
 
 /// The one cache of this process for the identity of the environment, or for a role that it assumes: never another's.
 ///
@@ -19,7 +19,7 @@ use token_cache_aws::{AssumeRole, AwsTokenCache, Principal, Registry, RegistryFu
 ///
 /// If the process has too many roles in use.
 pub async fn credentials(role_arn: Option<&str>, session_name: Option<&str>) -> Result<AwsTokenCache, RegistryFull> {
-    let own = Principal::from_env();
+    let own = IdentitySpec::from_env();
     let principal = match role_arn {
         Some(arn) => own.assume_role(AssumeRole::new(arn).session_name(session_name.unwrap_or("comet-parquet-s3"))),
         None => own,

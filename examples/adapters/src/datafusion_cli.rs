@@ -8,7 +8,7 @@
 //! `aws sso`. The first credentials, which it fetched to see whether there are any, were thrown away. Each table began anew.
 
 use object_store_0_13::aws::AmazonS3Builder;
-use token_cache_aws::{Principal, Registry};
+use token_cache_aws::{IdentitySpec, Registry};
 use token_cache_core::BoxError;
 
 /// Gives `builder` the credentials and the region of the environment, shared by all tables that are open. Where none are
@@ -18,6 +18,6 @@ use token_cache_core::BoxError;
 ///
 /// Credentials that are configured and cannot be had. They do not make a request anonymous.
 pub async fn with_credentials(builder: AmazonS3Builder) -> Result<AmazonS3Builder, BoxError> {
-    let aws = Registry::process().get(&Principal::from_env()).await?;
+    let aws = Registry::process().get(&IdentitySpec::from_env()).await?;
     Ok(aws.configure_or_anonymous(builder).await?)
 }

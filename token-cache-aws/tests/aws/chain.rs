@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use super::*;
-use token_cache_aws::{Principal, Registry};
+use token_cache_aws::{IdentitySpec, Registry};
 
 /// Runs the test `child` with this environment and no other.
 pub(crate) async fn run(child: &str, env: Vec<(&'static str, String)>) -> Output {
@@ -74,7 +74,7 @@ async fn child_asks_for_the_shared_instance() {
     assert_eq!(AwsTokenCache::default_region().await.as_deref(), Some("us-east-1"));
     let (one, two) = (AwsTokenCache::try_new().await.unwrap(), AwsTokenCache::try_new().await.unwrap());
     assert!(Arc::ptr_eq(&one.get().await.unwrap(), &two.get().await.unwrap()));
-    let registered = Registry::process().get(&Principal::from_env()).await.unwrap();
+    let registered = Registry::process().get(&IdentitySpec::from_env()).await.unwrap();
     assert!(Arc::ptr_eq(&one.get().await.unwrap(), &registered.get().await.unwrap()));
     assert_eq!(two.region(), Some("us-east-1"));
 }

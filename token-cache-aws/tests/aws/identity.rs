@@ -2,12 +2,12 @@
 
 use super::chain::run;
 use super::*;
-use token_cache_aws::{AssumeRole, Principal, Registry, is_no_credentials};
+use token_cache_aws::{AssumeRole, IdentitySpec, Registry, is_no_credentials};
 use token_cache_core::ErrorKind;
 use token_cache_testing::aws::Fault;
 
 /// What a machine has that offers its role to everybody who asks.
-fn on_a_machine(aws: &Aws, more: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+fn on_a_machine(aws: &FakeAws, more: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
     let mut env = aws.imds_env();
     env.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
     env
@@ -246,7 +246,7 @@ async fn a_hundred_who_ask_the_registry_for_one_role_cost_one_call() {
 #[ignore = "the child of the test above"]
 async fn child_asks_the_registry() {
     let role = |name: &str| AssumeRole::new(format!("arn:aws:iam::123456789012:role/{name}"));
-    let hub = Principal::from_env().assume_role(role("hub"));
+    let hub = IdentitySpec::from_env().assume_role(role("hub"));
     let (one, other) = (hub.clone().assume_role(role("one")), hub.clone().assume_role(role("other")));
     let tokens = all(100, move |n| {
         let principal = if n % 2 == 0 { one.clone() } else { other.clone() };

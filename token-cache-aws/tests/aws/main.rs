@@ -21,20 +21,20 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt, RetryConfig};
 use token_cache_aws::{AwsTokenCache, SdkSource, builder};
 use token_cache_core::TokenCacheBuilder;
-use token_cache_testing::aws::Aws;
+use token_cache_testing::aws::FakeAws;
 
 const BUCKET: &str = "bucket";
 const SECOND: Duration = Duration::from_secs(1);
 
 /// AWS with sessions of this lifetime, and a bucket.
-async fn aws_with_sessions_of(lifetime: Duration) -> Aws {
-    let aws = Aws::builder().session_lifetime(lifetime).start().await.unwrap();
+async fn aws_with_sessions_of(lifetime: Duration) -> FakeAws {
+    let aws = FakeAws::builder().session_lifetime(lifetime).start().await.unwrap();
     aws.s3().create_bucket(BUCKET).unwrap();
     aws
 }
 
 /// What the SDK would load for a role that is assumed with the kit's long-term key.
-async fn assumed_role(aws: &Aws) -> SdkConfig {
+async fn assumed_role(aws: &FakeAws) -> SdkConfig {
     let key = aws.long_term_key();
     let base = token_cache_aws::defaults()
         .region("us-east-1")
@@ -53,7 +53,7 @@ async fn assumed_role(aws: &Aws) -> SdkConfig {
 
 /// The same as a cache, with settings of the test's own.
 async fn cache_of(
-    aws: &Aws,
+    aws: &FakeAws,
     setup: impl FnOnce(TokenCacheBuilder<Credentials>) -> TokenCacheBuilder<Credentials>,
 ) -> AwsTokenCache {
     let config = assumed_role(aws).await;

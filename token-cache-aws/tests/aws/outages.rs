@@ -104,7 +104,7 @@ async fn an_outage_longer_than_the_refresh_window_and_shorter_than_the_sessions_
         aws.issuer().fail(Fault::Down);
         tokio::time::sleep(9 * SECOND / 2).await;
         assert!(cache.cache().status().failures > 0, "the outage is known");
-        aws.issuer().mend();
+        aws.issuer().clear_fault();
         tokio::time::sleep(4 * SECOND).await;
         done.store(true, Ordering::Relaxed);
     };
@@ -134,7 +134,7 @@ async fn an_outage_past_the_expiry_is_an_error_at_once_that_names_its_cause_and_
         tokio::time::sleep(SECOND / 50).await;
     }
     assert!(told > 100, "{told}");
-    aws.issuer().mend();
+    aws.issuer().clear_fault();
     let mended = tokio::time::Instant::now();
     while round_trip(&store, "object").await.is_err() {
         tokio::time::sleep(SECOND / 50).await;

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 const LIFETIME: Duration = Duration::from_millis(300);
 
 /// An issuer that is wrong about its sessions, which end long before it says: so that each one is rejected in the end.
-async fn lying() -> (Aws, AwsTokenCache) {
+async fn lying() -> (FakeAws, AwsTokenCache) {
     let aws = aws_with_sessions_of(LIFETIME).await;
     let issuer = aws.issuer().clone();
     let source = source_fn(move || {

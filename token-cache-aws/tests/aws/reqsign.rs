@@ -33,7 +33,7 @@ async fn reqsign_signs_through_rotations_and_costs_one_call_to_the_issuer_for_ea
 }
 
 /// Signs with what `cache` holds.
-fn signer(cache: &AwsTokenCache, aws: &Aws) -> Signer<Credential> {
+fn signer(cache: &AwsTokenCache, aws: &FakeAws) -> Signer<Credential> {
     Signer::new(Context::new(), cache.cache().view(convert), RequestSigner::new("s3", aws.region()))
 }
 

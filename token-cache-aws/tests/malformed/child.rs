@@ -168,7 +168,7 @@ fn print_all(cache: &AwsTokenCache, error: &Error) {
 }
 
 fn print_event(event: &Event) {
-    if let Event::Failed { error, .. } = event {
+    if let Event::FetchFailed { error, .. } = event {
         println!("{error}");
     }
     println!("{event:?} {event:#?}");

@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use super::*;
 use crate::clock::Clock;
 use crate::source::{BoxError, source_fn};
-use crate::status::Zone;
+use crate::status::Freshness;
 use crate::token::TemporaryToken;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[tokio::test]
 async fn cost_a_hit_in_fresh_takes_no_lock() {
     let (cache, _) = holding_an_hour([]).await;
-    assert_eq!(cache.status().zone, Zone::Fresh);
+    assert_eq!(cache.status().freshness, Freshness::Fresh);
     assert_hits_take_no_lock(&cache);
 }
 
@@ -33,7 +33,7 @@ async fn cost_a_hit_near_expiry_takes_no_lock_while_a_refresh_is_in_flight() {
     clock.advance(HOUR - 4 * MINUTE);
     cache.get().await.unwrap();
     let status = cache.status();
-    assert!(status.zone == Zone::NearExpiry && status.refreshing);
+    assert!(status.freshness == Freshness::NearExpiry && status.refreshing);
     assert_hits_take_no_lock(&cache);
 }
 
@@ -44,7 +44,7 @@ async fn cost_a_hit_near_expiry_takes_no_lock_during_a_backoff() {
     cache.get().await.unwrap();
     settled().await;
     let status = cache.status();
-    assert!(status.zone == Zone::NearExpiry && status.failures == 1 && !status.next_attempt.is_zero());
+    assert!(status.freshness == Freshness::NearExpiry && status.failures == 1 && !status.next_attempt.is_zero());
     assert_hits_take_no_lock(&cache);
 }
 
@@ -54,7 +54,7 @@ async fn cost_a_hit_in_too_short_takes_no_lock_during_a_backoff() {
     clock.advance(HOUR - 50 * SECOND);
     cache.get().await.unwrap();
     let status = cache.status();
-    assert!(status.zone == Zone::TooShort && status.failures == 1 && !status.next_attempt.is_zero());
+    assert!(status.freshness == Freshness::TooShort && status.failures == 1 && !status.next_attempt.is_zero());
     assert_hits_take_no_lock(&cache);
 }
 
@@ -72,7 +72,7 @@ async fn cost_a_hit_in_too_short_takes_no_lock_once_the_patience_is_over() {
     // The first who comes after the patience decides that for all others.
     cache.get().await.unwrap();
     let status = cache.status();
-    assert!(status.zone == Zone::TooShort && status.refreshing);
+    assert!(status.freshness == Freshness::TooShort && status.refreshing);
     assert_hits_take_no_lock(&cache);
 }
 
@@ -134,9 +134,9 @@ impl Hands {
 }
 
 impl Clock for Hands {
-    fn now(&self) -> Moment {
+    fn now(&self) -> TimePoint {
         let now = Duration::from_secs(self.0.load(Ordering::SeqCst));
-        Moment::new(now, SystemTime::UNIX_EPOCH + now)
+        TimePoint::new(now, SystemTime::UNIX_EPOCH + now)
     }
 
     fn sleep_until(&self, monotonic: Duration) -> BoxFuture<'static, ()> {

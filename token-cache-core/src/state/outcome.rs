@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Airborne, Attempt, Failure, State, Stored};
-use crate::clock::Moment;
+use crate::clock::TimePoint;
 use crate::error::Error;
 use crate::flight::{Flight, Landing};
 use crate::policy::Policy;
@@ -13,7 +13,7 @@ use crate::token::TemporaryToken;
 
 /// The end of a fetch.
 pub(crate) struct Answer<T> {
-    pub(crate) began: Moment,
+    pub(crate) began: TimePoint,
     pub(crate) token: Result<TemporaryToken<T>, Error>,
     /// Between 0 and 1, for the jitter of what follows.
     pub(crate) draw: f64,
@@ -21,7 +21,7 @@ pub(crate) struct Answer<T> {
 
 impl<T> State<T> {
     /// The fetch of `flight` begins, unless it has been given up.
-    pub(crate) fn begin(&mut self, flight: &Arc<Flight>, now: Moment) -> bool {
+    pub(crate) fn begin(&mut self, flight: &Arc<Flight>, now: TimePoint) -> bool {
         let Some(airborne) = self.airborne.as_mut().filter(|airborne| Arc::ptr_eq(&airborne.flight, flight)) else {
             return false;
         };
@@ -37,7 +37,7 @@ impl<T> State<T> {
         policy: &Policy,
         same: Option<&Same<T>>,
         flight: &Arc<Flight>,
-        now: Moment,
+        now: TimePoint,
         answer: Answer<T>,
     ) -> Landing {
         let Some(Airborne { doubted, .. }) = self.take_airborne(flight) else { return Landing::Lost };
@@ -68,13 +68,13 @@ impl<T> State<T> {
     }
 
     /// The flight that should have ended by itself and has not, if there is one: its runtime may not be driven.
-    pub(crate) fn overdue(&self, policy: &Policy, now: Moment) -> Option<&Arc<Flight>> {
+    pub(crate) fn overdue(&self, policy: &Policy, now: TimePoint) -> Option<&Arc<Flight>> {
         let airborne = self.airborne.as_ref().filter(|airborne| now.monotonic >= airborne.overdue(policy))?;
         Some(&airborne.flight)
     }
 
     /// Takes an overdue flight for one that has timed out.
-    pub(crate) fn fail_overdue(&mut self, policy: &Policy, now: Moment, draw: f64) -> Option<(Arc<Flight>, Error)> {
+    pub(crate) fn fail_overdue(&mut self, policy: &Policy, now: TimePoint, draw: f64) -> Option<(Arc<Flight>, Error)> {
         let airborne = self.airborne.take()?;
         let failure = self.last.take().and_then(|last| last.failure);
         self.last = Some(Attempt { began: airborne.began.unwrap_or(now.monotonic), failure });
@@ -105,7 +105,7 @@ impl<T> State<T> {
     }
 
     /// Returns the error together with when the next attempt may be.
-    fn fail(&mut self, policy: &Policy, now: Moment, error: Error, draw: f64) -> Error {
+    fn fail(&mut self, policy: &Policy, now: TimePoint, error: Error, draw: f64) -> Error {
         let in_a_row = self.failures().saturating_add(1);
         let remaining = self.stored.as_ref().map_or(Some(Duration::ZERO), |stored| stored.expires.remaining(now));
         let until = now.monotonic.saturating_add(policy.backoff(in_a_row, remaining, draw));

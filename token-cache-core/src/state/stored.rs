@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{Deadline, Moment};
+use crate::clock::{Deadline, TimePoint};
 use crate::error::Error;
 use crate::policy::Policy;
 use crate::token::TemporaryToken;
 
 pub(crate) struct Stored<T> {
     pub(super) token: Arc<T>,
-    pub(super) since: Moment,
+    pub(super) since: TimePoint,
     /// The start of NearExpiry.
     pub(super) refresh: Deadline,
     /// The start of TooShort.
@@ -23,8 +23,8 @@ impl<T> Stored<T> {
     pub(crate) fn new(
         policy: &Policy,
         token: TemporaryToken<T>,
-        began: Moment,
-        now: Moment,
+        began: TimePoint,
+        now: TimePoint,
         draw: f64,
     ) -> Result<Self, Error> {
         let (token, expires, refresh_at) = token.dated(began);
@@ -46,7 +46,7 @@ impl<T> Stored<T> {
         self.expires.leaves(span, self.since)
     }
 
-    pub(super) fn too_short_for(&self, span: Duration, now: Moment) -> Error {
+    pub(super) fn too_short_for(&self, span: Duration, now: TimePoint) -> Error {
         Error::too_short(span, self.expires.remaining(now).unwrap_or(Duration::MAX))
     }
 }

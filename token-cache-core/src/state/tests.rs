@@ -11,9 +11,9 @@ use crate::token::TemporaryToken;
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn at(seconds: u64) -> Moment {
+fn at(seconds: u64) -> TimePoint {
     let since = Duration::from_secs(seconds);
-    Moment::new(since, SystemTime::UNIX_EPOCH + since)
+    TimePoint::new(since, SystemTime::UNIX_EPOCH + since)
 }
 
 /// A token of an hour, fetched at 0: near expiry from 3300 s, too short from 3540 s.
@@ -30,7 +30,7 @@ fn holding() -> (State<&'static str>, Policy) {
     (state, policy)
 }
 
-fn fail(state: &mut State<&'static str>, policy: &Policy, departure: &Departure, now: Moment) {
+fn fail(state: &mut State<&'static str>, policy: &Policy, departure: &Departure, now: TimePoint) {
     assert!(state.begin(&departure.flight, now));
     let answer = Answer { began: now, token: Err(Error::panicked()), draw: 0.0 };
     assert!(matches!(state.settle(policy, None, &departure.flight, now, answer), Landing::Failed(_)));
@@ -91,9 +91,9 @@ fn a_fetch_for_one_who_needs_it_longer_is_told_from_one_for_an_expired_token() {
             _ => panic!("nothing to fetch at {seconds} s"),
         }
     };
-    assert_eq!(reason(1800, HOUR), Reason::TooShort);
-    assert_eq!(reason(3600, Duration::ZERO), Reason::Expired);
-    assert_eq!(reason(3600, HOUR), Reason::Expired);
+    assert_eq!(reason(1800, HOUR), FetchReason::TooShort);
+    assert_eq!(reason(3600, Duration::ZERO), FetchReason::Expired);
+    assert_eq!(reason(3600, HOUR), FetchReason::Expired);
 }
 
 #[test]

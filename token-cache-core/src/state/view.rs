@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Airborne, Departure, State};
-use crate::clock::{Deadline, Moment};
+use crate::clock::{Deadline, TimePoint};
 use crate::error::Error;
-use crate::event::Reason;
+use crate::event::FetchReason;
 use crate::flight::Flight;
 use crate::policy::Policy;
 use crate::published::Serving;
-use crate::status::{Status, Zone};
+use crate::status::{Freshness, Status};
 
 /// What the one who keeps a cache warm is to do.
 pub(crate) enum Warm {
@@ -26,7 +26,7 @@ pub(crate) enum Warm {
 
 impl<T> State<T> {
     /// What a caller gets who has waited for a flight in vain. `None`: there is nothing, but there may be soon.
-    pub(crate) fn fallback(&self, policy: &Policy, want: Duration, now: Moment) -> Option<Result<Arc<T>, Error>> {
+    pub(crate) fn fallback(&self, policy: &Policy, want: Duration, now: TimePoint) -> Option<Result<Arc<T>, Error>> {
         let stored = self.stored.as_ref()?;
         let token = Arc::clone(&stored.token);
         if stored.expires.is_ahead_of(now) {
@@ -45,20 +45,22 @@ impl<T> State<T> {
     }
 
     /// What readers may hand out without asking for a decision, and until when.
-    pub(crate) fn serving(&self, policy: &Policy, now: Moment) -> Option<Serving<T>> {
+    pub(crate) fn serving(&self, policy: &Policy, now: TimePoint) -> Option<Serving<T>> {
         let stored = self.stored.as_ref()?;
         let due = match &self.airborne {
             Some(airborne) => airborne.overdue(policy),
             None => self.next_attempt(policy),
         };
-        let until = match self.zone(now) {
-            Zone::Fresh => stored.refresh,
-            Zone::NearExpiry => stored.too_short.min(Deadline::monotonic(due)),
-            Zone::TooShort if self.is_waited_for(now) => Deadline::PAST,
-            Zone::TooShort => stored.expires.min(Deadline::monotonic(due)),
-            Zone::Expired if self.is_waited_for(now) => Deadline::PAST,
-            Zone::Expired => self.last_resort(policy).map_or(Deadline::PAST, |end| end.min(Deadline::monotonic(due))),
-            Zone::Empty => Deadline::PAST,
+        let until = match self.freshness(now) {
+            Freshness::Fresh => stored.refresh,
+            Freshness::NearExpiry => stored.too_short.min(Deadline::monotonic(due)),
+            Freshness::TooShort if self.is_waited_for(now) => Deadline::PAST,
+            Freshness::TooShort => stored.expires.min(Deadline::monotonic(due)),
+            Freshness::Expired if self.is_waited_for(now) => Deadline::PAST,
+            Freshness::Expired => {
+                self.last_resort(policy).map_or(Deadline::PAST, |end| end.min(Deadline::monotonic(due)))
+            }
+            Freshness::Empty => Deadline::PAST,
         };
         let until = match policy.keep_warm {
             // So that readers come by, and it is known that there are some.
@@ -69,21 +71,21 @@ impl<T> State<T> {
     }
 
     /// Whether those who have something to fall back on still wait for the flight.
-    fn is_waited_for(&self, now: Moment) -> bool {
+    fn is_waited_for(&self, now: TimePoint) -> bool {
         let Some(Airborne { patience, .. }) = &self.airborne else { return false };
         patience.is_none_or(|patience| now.monotonic < patience)
     }
 
-    pub(crate) fn status(&self, policy: &Policy, now: Moment) -> Status {
+    pub(crate) fn status(&self, policy: &Policy, now: TimePoint) -> Status {
         let failure = self.last.as_ref().and_then(|last| last.failure.as_ref());
-        let zone = self.zone(now);
+        let freshness = self.freshness(now);
         let last_resort = self.last_resort(policy).is_some_and(|end| end.is_ahead_of(now));
         Status {
             generation: self.generation,
-            zone,
+            freshness,
             age: self.stored.as_ref().map(|stored| now.monotonic.saturating_sub(stored.since.monotonic)),
             remaining: self.stored.as_ref().and_then(|stored| stored.expires.remaining(now)),
-            serves_expired: zone == Zone::Expired && last_resort,
+            serving_expired: freshness == Freshness::Expired && last_resort,
             refreshing: self.airborne.is_some(),
             failures: self.failures(),
             last_error: failure.map(|failure| failure.error.clone()),
@@ -92,8 +94,8 @@ impl<T> State<T> {
     }
 
     /// The number of the token whose expiry is overlooked from now on; once a token.
-    pub(crate) fn begins_to_serve_expired(&mut self, policy: &Policy, now: Moment) -> Option<u64> {
-        let told = self.told_expired == self.generation || !self.status(policy, now).serves_expired;
+    pub(crate) fn begins_to_serve_expired(&mut self, policy: &Policy, now: TimePoint) -> Option<u64> {
+        let told = self.told_expired == self.generation || !self.status(policy, now).serving_expired;
         (!told).then(|| {
             self.told_expired = self.generation;
             self.generation
@@ -109,7 +111,7 @@ impl<T> State<T> {
     }
 
     /// What to do so that the next caller finds a good token. `can_fetch` is taken for granted: a task asks.
-    pub(crate) fn warm(&mut self, policy: &Policy, now: Moment) -> Warm {
+    pub(crate) fn warm(&mut self, policy: &Policy, now: TimePoint) -> Warm {
         let idle = now.monotonic.saturating_sub(self.read);
         if policy.keep_warm.is_none_or(|longest| idle >= longest) {
             return Warm::Stop;
@@ -117,17 +119,17 @@ impl<T> State<T> {
         if let Some(flight) = self.flight() {
             return Warm::Wait(Arc::clone(flight));
         }
-        let reason = match (self.zone(now), &self.stored) {
-            (Zone::Fresh, Some(stored)) => {
+        let reason = match (self.freshness(now), &self.stored) {
+            (Freshness::Fresh, Some(stored)) => {
                 // Not for long at once: the wall clock may be set, and the token be invalidated.
                 let next = now.monotonic.saturating_add(LONGEST_SLEEP);
                 return Warm::Sleep(stored.refresh.on_monotonic().min(next));
             }
-            (Zone::NearExpiry, _) => Reason::NearExpiry,
-            (Zone::TooShort, _) => Reason::TooShort,
-            (Zone::Expired, _) => Reason::Expired,
-            _ if self.rejected.is_some() => Reason::Invalidated,
-            _ => Reason::Empty,
+            (Freshness::NearExpiry, _) => FetchReason::NearExpiry,
+            (Freshness::TooShort, _) => FetchReason::TooShort,
+            (Freshness::Expired, _) => FetchReason::Expired,
+            _ if self.rejected.is_some() => FetchReason::Invalidated,
+            _ => FetchReason::Empty,
         };
         match self.next_attempt(policy) {
             next if next > now.monotonic => Warm::Sleep(next),

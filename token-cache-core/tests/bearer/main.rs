@@ -82,7 +82,7 @@ async fn a_hundred_rejections_of_one_token_cost_one_fetch() {
     bench.server.revoke("one");
     bench.server.hold();
     let sent: Vec<_> = (0..100).map(|_| tokio::spawn(bench.send(post("body")))).collect();
-    bench.source.handle.no_fetch().await; // all are at the server
+    bench.source.handle.assert_no_fetch().await; // all are at the server
     bench.server.let_go();
     let (answers, ()) = join(join_all(sent), bench.source.answer("two")).await;
     assert!(answers.into_iter().all(|answer| answer.unwrap().unwrap().status() == StatusCode::OK));
@@ -96,7 +96,7 @@ async fn a_late_rejection_of_an_old_token_leaves_the_newer_one_alone() {
     bench.server.revoke("one");
     bench.server.hold();
     let late = tokio::spawn(bench.send(post("body")));
-    bench.source.handle.no_fetch().await; // it is at the server
+    bench.source.handle.assert_no_fetch().await; // it is at the server
     bench.clock.advance(SECOND);
     let (newer, ()) = join(bench.cache.refresh(), bench.source.answer("two")).await;
     bench.server.let_go();
@@ -194,7 +194,7 @@ async fn who_waits_for_the_rest_of_the_first_body_is_woken_when_the_second_begin
     bench.server.read_one_frame_of_rejected();
     let body = Stream::without_end([Ok(Frame::data("a".into()))]);
     let second = tokio::spawn(bench.send(Request::new(body)));
-    bench.source.handle.no_fetch().await; // for the pacing: it has been rejected, and waits
+    bench.source.handle.assert_no_fetch().await; // for the pacing: it has been rejected, and waits
     let mut first = bench.server.unread();
     let first = tokio::spawn(async move { first.frame().await.unwrap().map(drop) });
     tokio::task::yield_now().await;

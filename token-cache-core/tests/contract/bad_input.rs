@@ -5,7 +5,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::sync::Mutex;
 use std::time::SystemTime;
-use token_cache_core::{Clock, ErrorKind, Moment, source_fn};
+use token_cache_core::{Clock, ErrorKind, TimePoint, source_fn};
 
 #[tokio::test]
 async fn each_setting_bears_every_token_on_every_clock() {
@@ -53,7 +53,7 @@ async fn p12_a_rule_that_panics_keeps_nobody_waiting() {
 }
 
 /// Goes through the life of a cache, and far past every end.
-async fn bears(settings: &[Setting], token: Token, start: Moment) {
+async fn bears(settings: &[Setting], token: Token, start: TimePoint) {
     let told = || format!("{settings:?} {token:?} {start:?}");
     let clock = Hands(Arc::new(Mutex::new(start)));
     let source = source_fn(move || async move {
@@ -175,13 +175,13 @@ fn tokens() -> Vec<Token> {
 }
 
 /// On both hands, and on each alone, as early and as late as they come.
-fn starts() -> [Moment; 4] {
+fn starts() -> [TimePoint; 4] {
     let (now, before_1970) = (SystemTime::UNIX_EPOCH + 56 * 365 * 24 * HOUR, SystemTime::UNIX_EPOCH - 24 * HOUR);
     [
-        Moment::new(Duration::ZERO, now),
-        Moment::new(Duration::ZERO, before_1970),
-        Moment::new(AGES, before_1970),
-        Moment::new(Duration::MAX - HOUR, year_9999()),
+        TimePoint::new(Duration::ZERO, now),
+        TimePoint::new(Duration::ZERO, before_1970),
+        TimePoint::new(AGES, before_1970),
+        TimePoint::new(Duration::MAX - HOUR, year_9999()),
     ]
 }
 
@@ -191,19 +191,19 @@ fn year_9999() -> SystemTime {
 
 /// The kit's clock keeps to times that a calendar has; this one does not.
 #[derive(Clone, Debug)]
-struct Hands(Arc<Mutex<Moment>>);
+struct Hands(Arc<Mutex<TimePoint>>);
 
 impl Hands {
     /// The wall clock stays where it is when it can go no further.
     fn advance(&self, span: Duration) {
         let mut now = self.0.lock().unwrap();
         let wall = now.wall().checked_add(span).unwrap_or_else(|| now.wall());
-        *now = Moment::new(now.monotonic().saturating_add(span), wall);
+        *now = TimePoint::new(now.monotonic().saturating_add(span), wall);
     }
 }
 
 impl Clock for Hands {
-    fn now(&self) -> Moment {
+    fn now(&self) -> TimePoint {
         *self.0.lock().unwrap()
     }
 

@@ -1,7 +1,7 @@
 //! Promises 19 to 21: what a cache does when it is asked to.
 
 use super::*;
-use token_cache_core::{ErrorKind, Event, Zone};
+use token_cache_core::{ErrorKind, Event, Freshness};
 
 fn seeded(lifetime: Duration) -> Bench {
     let clock = VirtualClock::new();
@@ -14,7 +14,7 @@ async fn p19_a_cache_that_was_seeded_hands_the_seed_out_and_fetches_nothing() {
     let mut bench = seeded(HOUR);
     assert_eq!(bench.at_once(), "seed");
     assert_eq!(bench.cache.status().generation, 1);
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
 }
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn p19_a_seed_that_has_expired_is_left_aside() {
 
 /// Holds "a", which has just expired, with a source that has just failed.
 async fn down_past_the_expiry(allowed: Duration) -> Bench {
-    let mut bench = Bench::with(|builder| builder.serve_expired_for(allowed));
+    let mut bench = Bench::with(|builder| builder.stale_if_error(allowed));
     bench.fetch("a", HOUR).await;
     bench.clock.advance(HOUR);
     let get = bench.get();
@@ -51,7 +51,7 @@ async fn p20_while_the_source_is_down_an_expired_token_is_handed_out_for_as_long
     let mut bench = down_past_the_expiry(10 * MINUTE).await;
     let end = bench.clock.after(10 * MINUTE);
     while bench.clock.wall() < end {
-        assert!(bench.cache.status().serves_expired);
+        assert!(bench.cache.status().serving_expired);
         let get = bench.get();
         settled().await;
         if !get.is_finished() {
@@ -60,7 +60,7 @@ async fn p20_while_the_source_is_down_an_expired_token_is_handed_out_for_as_long
         assert_eq!(*get.await.unwrap().unwrap(), "a");
         bench.clock.advance(SECOND);
     }
-    assert!(!bench.cache.status().serves_expired);
+    assert!(!bench.cache.status().serving_expired);
     let get = bench.get();
     settled().await;
     if !get.is_finished() {
@@ -73,7 +73,7 @@ async fn p20_while_the_source_is_down_an_expired_token_is_handed_out_for_as_long
 async fn p20_a_hit_on_an_expired_token_waits_for_nobody() {
     let bench = down_past_the_expiry(10 * MINUTE).await;
     assert_eq!(bench.at_once(), "a");
-    assert_eq!(bench.cache.status().zone, Zone::Expired);
+    assert_eq!(bench.cache.status().freshness, Freshness::Expired);
     assert!(bench.cache.peek().is_none(), "peek shows what is good");
 }
 
@@ -111,7 +111,7 @@ async fn p20_a_source_that_hangs_is_waited_for_a_tenth_of_what_is_allowed() {
 
 #[tokio::test]
 async fn p20_a_source_that_is_merely_slow_is_waited_for() {
-    let mut bench = Bench::with(|builder| builder.serve_expired_for(MINUTE));
+    let mut bench = Bench::with(|builder| builder.stale_if_error(MINUTE));
     bench.fetch("a", HOUR).await;
     bench.clock.advance(HOUR);
     let get = bench.get();
@@ -148,7 +148,7 @@ async fn p21_a_cache_that_is_kept_warm_fetches_without_being_read() {
     bench.answer("a", HOUR).await;
     assert_eq!(bench.at_once(), "a", "the first caller does not wait");
     bench.clock.advance(HOUR - 5 * MINUTE - MS);
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
     bench.clock.advance(MS);
     bench.answer("b", HOUR).await;
     assert_eq!(*bench.cache.peek().unwrap(), "b");

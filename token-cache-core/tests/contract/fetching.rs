@@ -1,11 +1,11 @@
 //! Promises 7, 9, 10 and 11: one fetch, shared.
 
 use super::*;
-use token_cache_core::{ErrorKind, Event, Reason};
+use token_cache_core::{ErrorKind, Event, FetchReason};
 
 #[tokio::test]
 async fn p07_every_reason_to_fetch_shares_one_flight() {
-    let mut bench = Bench::with(|builder| builder.same_token(PartialEq::eq));
+    let mut bench = Bench::with(|builder| builder.token_eq(PartialEq::eq));
     let token = bench.fetch("a", HOUR).await;
     bench.clock.advance(HOUR - 4 * MINUTE);
     assert_eq!(bench.at_once(), "a"); // near expiry
@@ -23,7 +23,7 @@ async fn p07_every_reason_to_fetch_shares_one_flight() {
     bench.cache.invalidate(&token);
     let rejected = bench.get();
     let longer = bench.get_valid_for(HOUR / 2);
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
     fetch.succeed(TemporaryToken::new("b", bench.clock.after(HOUR)));
     for caller in [refresh, short, rejected, longer] {
         assert_eq!(*caller.await.unwrap().unwrap(), "b");
@@ -67,11 +67,11 @@ async fn p07_the_log_says_why_each_fetch_began() {
         .take()
         .iter()
         .filter_map(|event| match event {
-            Event::Started { reason, .. } => Some(*reason),
+            Event::FetchStarted { reason, .. } => Some(*reason),
             _ => None,
         })
         .collect();
-    use Reason::*;
+    use FetchReason::*;
     assert_eq!(reasons, [Empty, NearExpiry, TooShort, Expired, Invalidated, Requested]);
 }
 
@@ -157,7 +157,7 @@ async fn p10_who_comes_within_the_backoff_gets_the_last_error_at_once_and_when_i
     let error = bench.get_at_once().unwrap().unwrap_err();
     assert_eq!(error.retry_after(), Some(promised - SECOND / 2));
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "the issuer is down");
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
 
     bench.clock.advance(promised - SECOND / 2);
     assert_eq!(*bench.fetch("a", HOUR).await, "a");
@@ -171,7 +171,7 @@ async fn p11_an_answer_that_is_already_expired_is_a_failed_fetch() {
     assert_eq!(get.await.unwrap().unwrap_err().kind(), ErrorKind::AlreadyExpired);
     assert_eq!(bench.cache.status().failures, 1);
     assert!(bench.get_at_once().unwrap().is_err(), "and paced like one");
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
 }
 
 #[tokio::test]
@@ -221,7 +221,7 @@ async fn p12_a_source_that_panics_gives_its_waiters_an_error_and_frees_the_slot(
 async fn p13_a_permanent_error_is_told_apart_and_never_kills_the_cache() {
     let mut bench = Bench::new();
     let get = bench.get();
-    bench.source.next_fetch().await.fail_for_good("no such role");
+    bench.source.next_fetch().await.fail_permanently("no such role");
     let error = get.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Permanent);
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "no such role");
@@ -237,7 +237,7 @@ async fn p10_refresh_gives_what_its_fetch_has_brought_and_begins_no_other() {
     let fetch = bench.source.next_fetch().await;
     bench.clock.advance(10 * SECOND);
     fetch.succeed(TemporaryToken::expires_in("a", 12 * SECOND));
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
     assert!(refresh.is_finished());
     assert_eq!(*refresh.await.unwrap().unwrap(), "a");
 }

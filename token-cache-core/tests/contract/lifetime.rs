@@ -7,7 +7,7 @@ use token_cache_core::ErrorKind;
 async fn p14_nothing_is_fetched_before_the_first_get() {
     let mut bench = Bench::new();
     bench.clock.advance(HOUR);
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
 }
 
 #[test]

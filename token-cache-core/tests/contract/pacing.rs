@@ -8,7 +8,7 @@ async fn p08_after_a_success_the_next_fetch_keeps_its_distance() {
     let mut bench = Bench::holding(HOUR).await;
     bench.clock.advance(SECOND - MS);
     assert_eq!(*bench.refresh().await.unwrap().unwrap(), "a", "the result of the last attempt");
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
     bench.clock.advance(MS);
     let refresh = bench.refresh();
     bench.answer("b", HOUR).await;
@@ -33,7 +33,7 @@ async fn p08_tokens_shorter_than_the_interval_are_fetched_no_faster() {
     let mut bench = Bench::holding(SECOND / 5).await;
     bench.clock.advance(SECOND / 5);
     let get = bench.get();
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
     bench.clock.advance(SECOND * 4 / 5);
     bench.answer("b", SECOND / 5).await;
     assert_eq!(*get.await.unwrap().unwrap(), "b");
@@ -132,7 +132,7 @@ async fn p14_within_the_backoff_refresh_gives_the_last_error() {
     bench.fail().await;
     assert_eq!(refresh.await.unwrap().unwrap_err().kind(), ErrorKind::Source);
     assert_eq!(bench.refresh().await.unwrap().unwrap_err().kind(), ErrorKind::Source);
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
     assert_eq!(bench.at_once(), "a");
 }
 

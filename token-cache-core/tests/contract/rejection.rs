@@ -24,7 +24,7 @@ async fn p15_a_late_rejection_leaves_the_newer_token_alone() {
     bench.fetch("b", HOUR).await;
     bench.cache.invalidate(&old);
     assert_eq!(bench.at_once(), "b");
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn p15_a_token_that_never_expires_can_be_rejected() {
     let key = first.await.unwrap();
     clock.advance(10_000 * HOUR);
     assert!(Arc::ptr_eq(&key, &cache.get().await.unwrap()));
-    handle.no_fetch().await;
+    handle.assert_no_fetch().await;
 
     cache.invalidate(&key);
     let second = get();
@@ -63,9 +63,9 @@ async fn p15_within_the_interval_after_a_success_a_caller_waits_for_its_end_and_
     let token = bench.cache.get().await.unwrap();
     bench.cache.invalidate(&token);
     let get = bench.get();
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
     bench.clock.advance(SECOND * 3 / 4 - MS);
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
     bench.clock.advance(MS);
     bench.answer("b", HOUR).await;
     assert_eq!(*get.await.unwrap().unwrap(), "b");
@@ -91,7 +91,7 @@ async fn p15_a_hundred_rejections_of_one_token_cost_one_fetch() {
 
 /// A refresh is under way, and "a" is rejected in the middle of it.
 async fn rejected_during_a_refresh(same: bool) -> (Bench, token_cache_testing::Fetch<Token>) {
-    let mut bench = Bench::with(|builder| if same { builder.same_token(PartialEq::eq) } else { builder });
+    let mut bench = Bench::with(|builder| if same { builder.token_eq(PartialEq::eq) } else { builder });
     let token = bench.fetch("a", HOUR).await;
     bench.clock.advance(HOUR - 4 * MINUTE);
     bench.at_once();
@@ -130,7 +130,7 @@ async fn p16_what_is_known_to_be_another_token_is_taken_from_a_fetch_before_the_
 
 #[tokio::test]
 async fn p16_a_source_that_knows_only_the_rejected_token_is_asked_at_growing_distances() {
-    let mut bench = Bench::with(|builder| builder.same_token(PartialEq::eq));
+    let mut bench = Bench::with(|builder| builder.token_eq(PartialEq::eq));
     let token = bench.fetch("a", HOUR).await;
     bench.cache.invalidate(&token);
     let mut asked = 0;
@@ -161,7 +161,7 @@ async fn p16_without_a_comparison_a_fetch_from_after_the_rejection_is_taken_at_i
 
 #[tokio::test]
 async fn p16_a_rejection_is_forgotten_with_the_next_token() {
-    let mut bench = Bench::with(|builder| builder.same_token(PartialEq::eq));
+    let mut bench = Bench::with(|builder| builder.token_eq(PartialEq::eq));
     let token = bench.fetch("a", HOUR).await;
     bench.clock.advance(SECOND);
     bench.cache.invalidate(&token);

@@ -2,7 +2,7 @@
 
 use super::*;
 use futures::FutureExt;
-use token_cache_core::{ErrorKind, Zone};
+use token_cache_core::{ErrorKind, Freshness};
 
 #[tokio::test]
 async fn p01_a_fresh_token_is_handed_out_without_waiting() {
@@ -10,7 +10,7 @@ async fn p01_a_fresh_token_is_handed_out_without_waiting() {
     assert_eq!(bench.at_once(), "a");
     bench.clock.advance(HOUR - 5 * MINUTE - MS);
     assert_eq!(bench.at_once(), "a");
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn p01_near_expiry_no_caller_waits_for_a_backoff() {
     assert_eq!(bench.at_once(), "a");
     bench.fail().await;
     assert_eq!(bench.at_once(), "a");
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn p03_no_answer_of_the_source_takes_an_unexpired_token_away() {
             let fetch = bench.source.next_fetch().await;
             match bad {
                 "error" => fetch.fail("down"),
-                "permanent error" => fetch.fail_for_good("no such role"),
+                "permanent error" => fetch.fail_permanently("no such role"),
                 "panic" => fetch.panic(),
                 _ => fetch.succeed(TemporaryToken::new("old", bench.clock.wall())),
             }
@@ -114,7 +114,7 @@ async fn p03_a_source_that_never_answers_takes_an_unexpired_token_away_from_nobo
 #[tokio::test]
 async fn a_caller_with_a_short_token_waits_for_the_new_one() {
     let mut bench = Bench::with_left(50 * SECOND).await;
-    assert_eq!(bench.cache.status().zone, Zone::TooShort);
+    assert_eq!(bench.cache.status().freshness, Freshness::TooShort);
     let get = bench.get();
     settled().await;
     assert!(!get.is_finished());
@@ -178,7 +178,7 @@ async fn p04_every_caller_of_one_generation_gets_the_same_arc() {
 async fn p05_a_token_that_lasts_is_handed_out_at_once() {
     let mut bench = Bench::with_left(HOUR / 2).await;
     assert_eq!(*bench.get_valid_for(HOUR / 2).await.unwrap().unwrap(), "a");
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
 }
 
 #[tokio::test]
@@ -200,7 +200,7 @@ async fn p05_a_source_that_cannot_give_one_is_named_in_the_error() {
 
     let again = bench.get_valid_for(2 * HOUR).await.unwrap().unwrap_err();
     assert_eq!(again.kind(), ErrorKind::TooShort, "known without asking again");
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
     assert_eq!(bench.at_once(), "b", "good enough for all others");
 }
 
@@ -209,7 +209,7 @@ async fn p05_within_the_pacing_a_source_that_can_give_one_is_waited_for() {
     let mut bench = Bench::holding(10 * SECOND).await;
     bench.clock.advance(SECOND / 2);
     let get = bench.get_valid_for(10 * SECOND);
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
     bench.clock.advance(SECOND / 2);
     bench.answer("b", 10 * SECOND).await;
     assert_eq!(*get.await.unwrap().unwrap(), "b");
@@ -228,14 +228,14 @@ async fn p05_its_error_is_the_sources_when_that_fails() {
 async fn p06_peek_and_status_never_fetch() {
     let mut bench = Bench::new();
     assert!(bench.cache.peek().is_none());
-    assert_eq!(bench.cache.status().zone, Zone::Empty);
-    bench.source.no_fetch().await;
+    assert_eq!(bench.cache.status().freshness, Freshness::Empty);
+    bench.source.assert_no_fetch().await;
 
     bench.fetch("a", HOUR).await;
     bench.clock.advance(HOUR - MINUTE);
     assert_eq!(*bench.cache.peek().unwrap(), "a");
     bench.clock.advance(MINUTE);
     assert!(bench.cache.peek().is_none());
-    assert_eq!(bench.cache.status().zone, Zone::Expired);
-    bench.source.no_fetch().await;
+    assert_eq!(bench.cache.status().freshness, Freshness::Expired);
+    bench.source.assert_no_fetch().await;
 }

@@ -1,18 +1,18 @@
 //! Promises 23 and 24: what can be seen of a cache.
 
 use super::*;
-use token_cache_core::{ErrorKind, Event, Reason, Zone};
+use token_cache_core::{ErrorKind, Event, FetchReason, Freshness};
 
 #[tokio::test]
 async fn p23_the_status_tells_all_that_the_cache_knows() {
     let mut bench = Bench::new();
     let empty = bench.cache.status();
-    assert_eq!((empty.generation, empty.zone, empty.remaining, empty.failures), (0, Zone::Empty, None, 0));
+    assert_eq!((empty.generation, empty.freshness, empty.remaining, empty.failures), (0, Freshness::Empty, None, 0));
 
     bench.fetch("a", HOUR).await;
     bench.clock.advance(HOUR - 4 * MINUTE);
     let near = bench.cache.status();
-    assert_eq!((near.generation, near.zone, near.refreshing), (1, Zone::NearExpiry, false));
+    assert_eq!((near.generation, near.freshness, near.refreshing), (1, Freshness::NearExpiry, false));
     assert_eq!((near.age, near.remaining), (Some(HOUR - 4 * MINUTE), Some(4 * MINUTE)));
     assert_eq!(near.next_attempt, Duration::ZERO);
 
@@ -20,14 +20,14 @@ async fn p23_the_status_tells_all_that_the_cache_knows() {
     assert!(bench.cache.status().refreshing);
     bench.fail().await;
     let failed = bench.cache.status();
-    assert_eq!((failed.failures, failed.refreshing, failed.zone), (1, false, Zone::NearExpiry));
+    assert_eq!((failed.failures, failed.refreshing, failed.freshness), (1, false, Freshness::NearExpiry));
     assert_eq!(failed.last_error.unwrap().kind(), ErrorKind::Source);
     assert!((SECOND..=2 * SECOND).contains(&failed.next_attempt));
 
     bench.clock.advance(3 * MINUTE + 1 * SECOND);
-    assert_eq!(bench.cache.status().zone, Zone::TooShort);
+    assert_eq!(bench.cache.status().freshness, Freshness::TooShort);
     bench.clock.advance(MINUTE);
-    assert_eq!(bench.cache.status().zone, Zone::Expired);
+    assert_eq!(bench.cache.status().freshness, Freshness::Expired);
     assert_eq!(bench.cache.status().remaining, Some(Duration::ZERO));
 }
 
@@ -37,8 +37,8 @@ async fn p23_each_change_is_one_event_and_a_hit_is_none() {
     assert!(matches!(
         bench.log.take()[..],
         [
-            Event::Started { reason: Reason::Empty, .. },
-            Event::Succeeded { generation: 1, remaining: Some(HOUR), took: Duration::ZERO, .. }
+            Event::FetchStarted { reason: FetchReason::Empty, .. },
+            Event::FetchSucceeded { generation: 1, remaining: Some(HOUR), took: Duration::ZERO, .. }
         ]
     ));
     for _ in 0..100 {
@@ -53,8 +53,10 @@ async fn p23_each_change_is_one_event_and_a_hit_is_none() {
     fetch.fail("down");
     refresh.await.unwrap().unwrap_err();
     let events = bench.log.take();
-    let [Event::Started { reason: Reason::Requested, .. }, Event::Failed { error, failures: 1, took, .. }] =
-        &events[..]
+    let [
+        Event::FetchStarted { reason: FetchReason::Requested, .. },
+        Event::FetchFailed { error, failures: 1, took, .. },
+    ] = &events[..]
     else {
         panic!("{events:?}");
     };
@@ -115,7 +117,7 @@ async fn p24_a_slow_subscriber_gets_the_newest_and_never_a_rejected_one() {
 async fn p24_a_subscription_keeps_nothing_alive_and_fetches_nothing() {
     let mut bench = Bench::new();
     let subscription = bench.cache.subscribe();
-    bench.source.no_fetch().await;
+    bench.source.assert_no_fetch().await;
     let get = bench.get();
     let mut fetch = bench.source.next_fetch().await;
     get.abort();

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
-use token_cache_core::{Clock, Moment, TokenCache, Zone};
+use token_cache_core::{Clock, Freshness, TimePoint, TokenCache};
 use token_cache_testing::mock_source;
 
 #[tokio::test]
@@ -64,9 +64,9 @@ async fn the_issuers_own_word_on_the_refresh_takes_the_place_of_the_buffer() {
     handle.next_fetch().await.succeed(token);
     get.await.unwrap();
     clock.advance(HOUR / 2 - MS);
-    assert_eq!(cache.status().zone, Zone::Fresh);
+    assert_eq!(cache.status().freshness, Freshness::Fresh);
     clock.advance(MS);
-    assert_eq!(cache.status().zone, Zone::NearExpiry);
+    assert_eq!(cache.status().freshness, Freshness::NearExpiry);
 }
 
 #[tokio::test]
@@ -76,8 +76,8 @@ async fn jitter_moves_the_refresh_earlier_by_its_share_of_the_buffer_at_the_most
         let mut bench = Bench::with(|builder| builder.jitter(0.5));
         bench.fetch("a", HOUR).await;
         bench.clock.advance(HOUR - 5 * MINUTE - 5 * MINUTE / 2 - MS);
-        assert_eq!(bench.cache.status().zone, Zone::Fresh);
-        while bench.cache.status().zone == Zone::Fresh {
+        assert_eq!(bench.cache.status().freshness, Freshness::Fresh);
+        while bench.cache.status().freshness == Freshness::Fresh {
             bench.clock.advance(SECOND / 4);
         }
         let left = bench.cache.status().remaining.unwrap();
@@ -113,7 +113,7 @@ async fn p17_the_buffers_scale_with_the_lifetime_from_the_start_of_the_fetch() {
     bench.clock.advance(10 * SECOND);
     fetch.succeed(token);
     get.await.unwrap().unwrap();
-    assert_eq!(bench.cache.status().zone, Zone::NearExpiry, "half of its twenty seconds are over");
+    assert_eq!(bench.cache.status().freshness, Freshness::NearExpiry, "half of its twenty seconds are over");
 }
 
 #[tokio::test]
@@ -183,7 +183,7 @@ impl Ticking {
 }
 
 impl Clock for Ticking {
-    fn now(&self) -> Moment {
+    fn now(&self) -> TimePoint {
         self.reads.fetch_add(1, Ordering::SeqCst);
         self.clock.now()
     }

@@ -4,13 +4,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use token_cache_core::{ErrorKind, Moment, Reason, Zone};
+use token_cache_core::{ErrorKind, FetchReason, Freshness, TimePoint};
 
 use crate::program::{Buffer, Place, Settings};
 
 pub(crate) struct Reference {
     pub(crate) settings: Settings,
-    pub(crate) now: Moment,
+    pub(crate) now: TimePoint,
     pub(crate) held: Option<Held>,
     /// How many tokens have been stored; the number of the last.
     pub(crate) generation: usize,
@@ -36,7 +36,7 @@ pub(crate) struct Held {
     refresh_at: Option<End>,
     buffer: Duration,
     min_ttl: Duration,
-    stored: Moment,
+    stored: TimePoint,
 }
 
 /// An instant, on both hands of the clock. It has come when either has reached it.
@@ -49,9 +49,9 @@ pub(crate) struct End {
 pub(crate) struct Flight {
     number: usize,
     runtime: usize,
-    reason: Reason,
+    reason: FetchReason,
     not_before: Duration,
-    started: Option<Moment>,
+    started: Option<TimePoint>,
     /// Until when those wait for it who hold a token that is too short.
     patience: Option<Duration>,
 }
@@ -59,7 +59,7 @@ pub(crate) struct Flight {
 pub(crate) struct Failure {
     pub(crate) refusal: Refusal,
     pub(crate) in_a_row: u32,
-    at: Moment,
+    at: TimePoint,
     not_before: Duration,
 }
 
@@ -117,7 +117,7 @@ pub(crate) enum Outcome {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Happened {
-    Started(Reason),
+    Started(FetchReason),
     Succeeded { generation: usize, remaining: Option<Duration>, took: Duration },
     Failed(Refusal, Duration),
     Invalidated { generation: usize },
@@ -129,7 +129,7 @@ enum Decision {
 }
 
 impl Reference {
-    pub(crate) fn new(settings: Settings, now: Moment) -> Self {
+    pub(crate) fn new(settings: Settings, now: TimePoint) -> Self {
         Self {
             settings,
             now,
@@ -188,15 +188,15 @@ impl Reference {
         let Some(held) = self.usable(caller.want) else { return self.get_with_nothing(caller) };
         let here = Decision::Now(token(held));
         let due = self.is_due();
-        match (held.zone(self.now), caller.place) {
-            (Zone::NearExpiry, Place::Runtime(runtime)) if due && self.flight.is_none() => {
-                self.launch(runtime, Reason::NearExpiry);
+        match (held.freshness(self.now), caller.place) {
+            (Freshness::NearExpiry, Place::Runtime(runtime)) if due && self.flight.is_none() => {
+                self.launch(runtime, FetchReason::NearExpiry);
                 here
             }
-            (Zone::TooShort, Place::Runtime(runtime)) => {
+            (Freshness::TooShort, Place::Runtime(runtime)) => {
                 let launched = due && self.flight.is_none();
                 if launched {
-                    self.launch(runtime, Reason::TooShort);
+                    self.launch(runtime, FetchReason::TooShort);
                 }
                 let a_tenth = held.left(self.now).map_or(Duration::ZERO, |left| left / 10);
                 let now = self.now.monotonic();
@@ -232,10 +232,10 @@ impl Reference {
         }
         let Place::Runtime(runtime) = caller.place else { return Decision::Now(refused(ErrorKind::NoRuntime)) };
         let reason = match self.held {
-            Some(held) if held.zone(self.now) != Zone::Expired => Reason::TooShort,
-            Some(_) => Reason::Expired,
-            None if self.rejected => Reason::Invalidated,
-            None => Reason::Empty,
+            Some(held) if held.freshness(self.now) != Freshness::Expired => FetchReason::TooShort,
+            Some(_) => FetchReason::Expired,
+            None if self.rejected => FetchReason::Invalidated,
+            None => FetchReason::Empty,
         };
         let flight = self.launch(runtime, reason);
         Decision::Wait(Wait { flight, until: None, launched: true })
@@ -247,7 +247,7 @@ impl Reference {
         }
         match (self.is_due(), caller.place) {
             (true, Place::Runtime(runtime)) => {
-                let flight = self.launch(runtime, Reason::Requested);
+                let flight = self.launch(runtime, FetchReason::Requested);
                 Decision::Wait(Wait { flight, until: None, launched: true })
             }
             (true, Place::Outside) => Decision::Now(refused(ErrorKind::NoRuntime)),
@@ -259,7 +259,7 @@ impl Reference {
         }
     }
 
-    fn launch(&mut self, runtime: usize, reason: Reason) -> usize {
+    fn launch(&mut self, runtime: usize, reason: FetchReason) -> usize {
         let (number, not_before) = (self.landings.len(), self.next_attempt());
         self.landings.push(None);
         self.flight = Some(Flight { number, runtime, reason, not_before, started: None, patience: None });
@@ -295,7 +295,7 @@ impl Reference {
         Ok(())
     }
 
-    fn store(&mut self, held: Held, started: Moment) -> Landing {
+    fn store(&mut self, held: Held, started: TimePoint) -> Landing {
         self.generation = held.generation;
         self.held = Some(held);
         self.failure = None;
@@ -310,7 +310,7 @@ impl Reference {
         &mut self,
         kind: ErrorKind,
         cause: Option<u32>,
-        started: Moment,
+        started: TimePoint,
         next_attempt: Duration,
     ) -> Result<Landing, String> {
         let in_a_row = self.failure.as_ref().map_or(1, |failure| failure.in_a_row + 1);
@@ -374,12 +374,12 @@ impl Reference {
 
     /// The stored token, if it has not expired and lasts for `want`.
     pub(crate) fn usable(&self, want: Duration) -> Option<Held> {
-        let held = self.held.filter(|held| held.zone(self.now) != Zone::Expired)?;
+        let held = self.held.filter(|held| held.freshness(self.now) != Freshness::Expired)?;
         held.left(self.now).is_none_or(|left| left >= want).then_some(held)
     }
 
-    pub(crate) fn zone(&self) -> Zone {
-        self.held.map_or(Zone::Empty, |held| held.zone(self.now))
+    pub(crate) fn freshness(&self) -> Freshness {
+        self.held.map_or(Freshness::Empty, |held| held.freshness(self.now))
     }
 
     /// The earliest instant at which a fetch may begin.
@@ -439,8 +439,8 @@ impl Held {
         value: u32,
         expiry: Expiry,
         refresh_at: Option<SystemTime>,
-        started: Moment,
-        now: Moment,
+        started: TimePoint,
+        now: TimePoint,
     ) -> Option<Self> {
         let end = match expiry {
             Expiry::At(wall) => Some(End::at(wall, started)),
@@ -455,14 +455,14 @@ impl Held {
         let min_ttl = settings.min_ttl.min(lifetime / 4);
         let refresh_at = refresh_at.map(|wall| End::at(wall, started));
         let held = Self { generation, value, end, refresh_at, buffer, min_ttl, stored: now };
-        (held.zone(now) != Zone::Expired).then_some(held)
+        (held.freshness(now) != Freshness::Expired).then_some(held)
     }
 
-    pub(crate) fn left(&self, now: Moment) -> Option<Duration> {
+    pub(crate) fn left(&self, now: TimePoint) -> Option<Duration> {
         self.end.map(|end| end.left(now))
     }
 
-    pub(crate) fn age(&self, now: Moment) -> Duration {
+    pub(crate) fn age(&self, now: TimePoint) -> Duration {
         now.monotonic() - self.stored.monotonic()
     }
 
@@ -471,7 +471,7 @@ impl Held {
         self.left(self.stored)
     }
 
-    fn zone(&self, now: Moment) -> Zone {
+    fn freshness(&self, now: TimePoint) -> Freshness {
         let left = self.left(now);
         let within = |span| left.is_some_and(|left| left <= span);
         let refreshed = match self.refresh_at {
@@ -479,27 +479,27 @@ impl Held {
             None => within(self.buffer),
         };
         if within(Duration::ZERO) {
-            Zone::Expired
+            Freshness::Expired
         } else if within(self.min_ttl) {
-            Zone::TooShort
+            Freshness::TooShort
         } else if refreshed {
-            Zone::NearExpiry
+            Freshness::NearExpiry
         } else {
-            Zone::Fresh
+            Freshness::Fresh
         }
     }
 }
 
 impl End {
     /// At `wall`, and on the other hand as far from `started` as that is. One that lies before has been on both.
-    fn at(wall: SystemTime, started: Moment) -> Self {
+    fn at(wall: SystemTime, started: TimePoint) -> Self {
         match wall.duration_since(started.wall()) {
             Ok(span) => Self { monotonic: started.monotonic() + span, wall },
             Err(_) => Self { monotonic: Duration::ZERO, wall: SystemTime::UNIX_EPOCH },
         }
     }
 
-    fn left(&self, now: Moment) -> Duration {
+    fn left(&self, now: TimePoint) -> Duration {
         let wall = self.wall.duration_since(now.wall()).unwrap_or_default();
         self.monotonic.saturating_sub(now.monotonic()).min(wall)
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use token_cache_core::{Clock, Error, ErrorKind, Event, Moment, TemporaryToken, TokenCache, Zone};
+use token_cache_core::{Clock, Error, ErrorKind, Event, Freshness, TemporaryToken, TimePoint, TokenCache};
 use token_cache_testing::{EventLog, Fetch, SourceHandle, VirtualClock, mock_source};
 use tokio::runtime::{Builder, Runtime};
 
@@ -55,7 +55,7 @@ struct Walk {
     fetch: Option<Fetch<u32>>,
     reply: Option<Reply>,
     /// When the last fetch began.
-    last_start: Option<Moment>,
+    last_start: Option<TimePoint>,
     answers: u32,
     last_token: Option<(u32, Expiry)>,
     /// The token of each generation.
@@ -94,7 +94,7 @@ impl Watched {
 }
 
 impl Clock for Watched {
-    fn now(&self) -> Moment {
+    fn now(&self) -> TimePoint {
         self.count();
         self.clock.now()
     }
@@ -115,7 +115,7 @@ impl Walk {
         let (mock, source) = mock_source();
         let builder = TokenCache::builder(mock)
             // Rejections that may be undone by an issuer that repeats itself are tested by example.
-            .same_token(|_, _| false)
+            .token_eq(|_, _| false)
             .jitter(0.0)
             .min_ttl(settings.min_ttl)
             .min_refresh_interval(settings.min_refresh_interval)
@@ -193,8 +193,8 @@ impl Walk {
 
     /// A caller comes, and is polled once.
     fn call(&mut self, place: Place, want: Duration, refreshes: bool) -> Result<(), String> {
-        let at_hand = match self.reference.zone() {
-            Zone::Fresh | Zone::NearExpiry => self.reference.usable(want).is_some() && !refreshes,
+        let at_hand = match self.reference.freshness() {
+            Freshness::Fresh | Freshness::NearExpiry => self.reference.usable(want).is_some() && !refreshes,
             _ => false,
         };
         let cache = self.cache.clone();
@@ -248,7 +248,7 @@ impl Walk {
                 };
                 let is_held = held.is_some_and(|held| held.generation == generation);
                 ensure!(is_held, "P15: a token was handed out that is not the stored one");
-                ensure!(self.reference.zone() != Zone::Expired, "P2: an expired token was handed out");
+                ensure!(self.reference.freshness() != Freshness::Expired, "P2: an expired token was handed out");
                 ensure!(self.reference.usable(caller.want).is_some(), "P5: a token was handed out that does not last");
                 Outcome::Token { generation }
             }
@@ -264,7 +264,7 @@ impl Walk {
         let Some(expected) = expected else {
             // That the token is good, was seen above. Who waits in TooShort for it to be replaced may have it early where another
             // has set the patience before him; and a clock that was set back makes good again what others wait to be replaced.
-            let is_early = self.set_back || self.reference.zone() == Zone::TooShort;
+            let is_early = self.set_back || self.reference.freshness() == Freshness::TooShort;
             ensure!(is_early && matches!(got, Outcome::Token { .. }), "a caller has {got:?} who should wait");
             return Ok(());
         };
@@ -284,7 +284,7 @@ impl Walk {
                 return self.land(meanwhile);
             }
             Answer::FailForGood => {
-                fetch.fail_for_good(format!("outage {number}"));
+                fetch.fail_permanently(format!("outage {number}"));
                 self.reply = Some(Reply::Failure { kind: ErrorKind::Permanent, cause: Some(number) });
                 return self.land(meanwhile);
             }
@@ -454,7 +454,12 @@ impl Walk {
         let age = model.held.map(|held| held.age(now));
         let left = model.held.and_then(|held| held.left(now));
         let next = model.until_next_attempt();
-        ensure!(status.zone == model.zone(), "P17, P23: the zone is {:?} and not {:?}", status.zone, model.zone());
+        ensure!(
+            status.freshness == model.freshness(),
+            "P17, P23: the freshness is {:?} and not {:?}",
+            status.freshness,
+            model.freshness()
+        );
         ensure!(status.generation == model.generation as u64, "P23: the generation is {}", status.generation);
         ensure!(status.remaining == left, "P17, P23: {:?} left, and not {left:?}", status.remaining);
         ensure!(status.age == age, "P23: an age of {:?}, and not {age:?}", status.age);
@@ -527,11 +532,11 @@ fn refusal(error: &Error) -> Refusal {
 
 fn happened(event: &Event) -> Happened {
     match event {
-        Event::Started { reason, .. } => Happened::Started(*reason),
-        Event::Succeeded { generation, remaining, took, .. } => {
+        Event::FetchStarted { reason, .. } => Happened::Started(*reason),
+        Event::FetchSucceeded { generation, remaining, took, .. } => {
             Happened::Succeeded { generation: index(*generation), remaining: *remaining, took: *took }
         }
-        Event::Failed { error, took, .. } => Happened::Failed(refusal(error), *took),
+        Event::FetchFailed { error, took, .. } => Happened::Failed(refusal(error), *took),
         Event::Invalidated { generation, .. } => Happened::Invalidated { generation: index(*generation) },
         other => panic!("an event that the reference does not know: {other:?}"),
     }

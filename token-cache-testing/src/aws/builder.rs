@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::Aws;
+use super::FakeAws;
 use super::issuer::Issuer;
 use super::keys::{AccessKey, Identity};
 use super::s3::S3;
@@ -12,10 +12,10 @@ use super::serve::{Server, bind};
 use super::sigv4::SharedKeys;
 use super::state::Settings;
 
-/// Settings for an [`Aws`], from [`Aws::builder`].
+/// Settings for an [`FakeAws`], from [`FakeAws::builder`].
 #[derive(Clone)]
 #[must_use = "nothing runs before `start`"]
-pub struct AwsBuilder {
+pub struct FakeAwsBuilder {
     s3_port: u16,
     issuer_port: u16,
     session_lifetime: Duration,
@@ -24,7 +24,7 @@ pub struct AwsBuilder {
     container_token: Option<String>,
 }
 
-impl AwsBuilder {
+impl FakeAwsBuilder {
     /// The port of the S3 server on 127.0.0.1. The default is 0, which takes
     /// any that is free.
     pub fn s3_port(mut self, port: u16) -> Self {
@@ -77,7 +77,7 @@ impl AwsBuilder {
     /// [`io::ErrorKind::AddrInUse`] and the like if a port cannot be listened
     /// on; the message names the address. Also what the system has to say
     /// when there is no more room for a folder or a thread.
-    pub async fn start(self) -> io::Result<Aws> {
+    pub async fn start(self) -> io::Result<FakeAws> {
         let s3_listener = bind(self.s3_port)?;
         let issuer_listener = bind(self.issuer_port)?;
         let folder = tempfile::Builder::new().prefix("aws-kit-").tempdir()?;
@@ -90,11 +90,11 @@ impl AwsBuilder {
         let settings = Settings { lifetime: self.session_lifetime, delay: self.delay, reuse: None };
         let issuer = Issuer::new(issuer_listener.local_addr()?, self.region, self.container_token, keys, settings);
         let server = Server::start((s3_listener, s3.clone()), (issuer_listener, issuer.clone())).await?;
-        Ok(Aws { s3, issuer, long_term_key, _server: server, _folder: folder })
+        Ok(FakeAws { s3, issuer, long_term_key, _server: server, _folder: folder })
     }
 }
 
-impl Default for AwsBuilder {
+impl Default for FakeAwsBuilder {
     fn default() -> Self {
         Self {
             s3_port: 0,
@@ -107,9 +107,9 @@ impl Default for AwsBuilder {
     }
 }
 
-impl fmt::Debug for AwsBuilder {
+impl fmt::Debug for FakeAwsBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AwsBuilder")
+        f.debug_struct("FakeAwsBuilder")
             .field("s3_port", &self.s3_port)
             .field("issuer_port", &self.issuer_port)
             .field("session_lifetime", &self.session_lifetime)
@@ -128,7 +128,7 @@ mod tests {
 
     #[tokio::test]
     async fn dropping_the_kit_removes_its_folder() {
-        let aws = Aws::builder().start().await.unwrap();
+        let aws = FakeAws::builder().start().await.unwrap();
         aws.s3().create_bucket("bucket").unwrap();
         let folder = aws._folder.path().to_owned();
         assert!(folder.join("bucket").is_dir());

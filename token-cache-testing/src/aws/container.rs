@@ -9,11 +9,11 @@ use serde_json::json;
 use super::issuer::Issuer;
 use super::keys::{ACCOUNT, AccessKey, ROLE};
 use super::routes::{bad_gateway, json, text};
-use super::state::Quality;
+use super::state::SessionValidity;
 
 pub(crate) const PATH: &str = "/container";
 
-pub(crate) async fn answer(issuer: &Issuer, parts: &Parts, quality: Quality) -> Response<Body> {
+pub(crate) async fn answer(issuer: &Issuer, parts: &Parts, quality: SessionValidity) -> Response<Body> {
     if parts.method != Method::GET {
         return text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
     }

@@ -28,7 +28,7 @@ pub enum Fault {
 /// [`Issuer::outage_at_next_request`](super::Issuer::outage_at_next_request).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum OutagePhase {
+pub enum OutageState {
     /// It waits for the next request.
     Armed,
     /// None was ordered, or it was replaced or called off before it began.
@@ -89,13 +89,13 @@ impl Faults {
         }
     }
 
-    pub(crate) fn phase(&mut self, now: Instant) -> OutagePhase {
+    pub(crate) fn phase(&mut self, now: Instant) -> OutageState {
         self.settle(now);
         match self.0 {
-            State::Armed { .. } => OutagePhase::Armed,
-            State::Failing(_) | State::Well => OutagePhase::None,
-            State::Over { since, lasted } => OutagePhase::Over { since, lasted },
-            State::Running { since, lasts, .. } => OutagePhase::Running { since, lasts },
+            State::Armed { .. } => OutageState::Armed,
+            State::Failing(_) | State::Well => OutageState::None,
+            State::Over { since, lasted } => OutageState::Over { since, lasted },
+            State::Running { since, lasts, .. } => OutageState::Running { since, lasts },
         }
     }
 
@@ -164,7 +164,7 @@ mod tests {
         let start = clock::monotonic();
         let mut faults = Faults::default();
         faults.arm(Fault::Down, 3 * SECOND);
-        assert_eq!(faults.phase(start), OutagePhase::Armed);
+        assert_eq!(faults.phase(start), OutageState::Armed);
         assert_eq!(
             faults.arrive(false, start),
             Arrival { fault: None, outage_begins: false },
@@ -172,12 +172,12 @@ mod tests {
         );
         let since = start + 10 * SECOND;
         assert_eq!(faults.arrive(true, since), Arrival { fault: Some(Fault::Down), outage_begins: true });
-        assert_eq!(faults.phase(since), OutagePhase::Running { since, lasts: 3 * SECOND });
+        assert_eq!(faults.phase(since), OutageState::Running { since, lasts: 3 * SECOND });
         let last = since + 3 * SECOND - Duration::from_nanos(1);
         assert_eq!(faults.arrive(true, last), Arrival { fault: Some(Fault::Down), outage_begins: false });
         let end = since + 3 * SECOND;
         assert_eq!(fault(&mut faults, end), None);
-        assert_eq!(faults.phase(end), OutagePhase::Over { since, lasted: 3 * SECOND });
+        assert_eq!(faults.phase(end), OutageState::Over { since, lasted: 3 * SECOND });
     }
 
     #[test]
@@ -186,13 +186,13 @@ mod tests {
         let mut faults = Faults::default();
         faults.arm(Fault::Down, 3 * SECOND);
         faults.mend(start);
-        assert_eq!(faults.phase(start), OutagePhase::None);
+        assert_eq!(faults.phase(start), OutageState::None);
         assert_eq!(fault(&mut faults, start), None);
 
         faults.arm(Fault::Down, 3 * SECOND);
         assert_eq!(fault(&mut faults, start), Some(Fault::Down));
         faults.mend(start + SECOND);
-        let over = OutagePhase::Over { since: start, lasted: SECOND };
+        let over = OutageState::Over { since: start, lasted: SECOND };
         assert_eq!(faults.phase(start + 9 * SECOND), over);
         faults.mend(start + 9 * SECOND);
         assert_eq!(faults.phase(start + 9 * SECOND), over);

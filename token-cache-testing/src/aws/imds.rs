@@ -16,7 +16,7 @@ use super::container::expiration;
 use super::issuer::Issuer;
 use super::keys::ROLE;
 use super::routes::{bad_gateway, json, reply, text};
-use super::state::Quality;
+use super::state::SessionValidity;
 
 pub(crate) const ROOT: &str = "/latest/";
 
@@ -32,7 +32,7 @@ pub(crate) fn role(path: &str) -> Option<&str> {
     }
 }
 
-pub(crate) async fn answer(issuer: &Issuer, parts: &Parts, quality: Quality) -> Response<Body> {
+pub(crate) async fn answer(issuer: &Issuer, parts: &Parts, quality: SessionValidity) -> Response<Body> {
     let path = parts.uri.path();
     if path == TOKEN {
         return match parts.method {
@@ -92,7 +92,7 @@ fn token(issuer: &Issuer, parts: &Parts) -> Response<Body> {
     response
 }
 
-async fn credentials(issuer: &Issuer, quality: Quality) -> Response<Body> {
+async fn credentials(issuer: &Issuer, quality: SessionValidity) -> Response<Body> {
     let Some(session) = issuer.metadata_session(quality).await else { return bad_gateway() };
     let updated = session.issued_at().map(|at| humantime::format_rfc3339_seconds(at).to_string());
     json(&json!({

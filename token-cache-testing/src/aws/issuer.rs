@@ -10,12 +10,12 @@ use tokio::sync::watch;
 
 use super::clock;
 use super::container;
-use super::fault::{Arrival, Fault, OutagePhase};
+use super::fault::{Arrival, Fault, OutageState};
 use super::imds::Tokens;
 use super::keys::{AccessKey, Identity};
 use super::routes::Endpoint;
 use super::sigv4::{SharedKeys, StsVerifier};
-use super::state::{IssuerCounts, Quality, Settings, State};
+use super::state::{IssuerCounts, SessionValidity, Settings, State};
 
 /// The issuer of a running kit; a cheap handle.
 ///
@@ -96,7 +96,7 @@ impl Issuer {
     /// long as it has more than `left` to live, as real metadata servers do.
     /// With `None`, which is the default, each request mints a new session,
     /// as `AssumeRole` always does.
-    pub fn set_reuse(&self, left: Option<Duration>) {
+    pub fn reuse_sessions(&self, left: Option<Duration>) {
         self.state().settings.reuse = left;
     }
 
@@ -104,7 +104,7 @@ impl Issuer {
     /// issuer, for a service that knows only those: each request calls `mint`,
     /// and is answered with 502 where it gives `None`. It is polled in the
     /// kit's own runtime.
-    pub fn mint_elsewhere<F, Fut>(&self, mint: F)
+    pub fn with_session_provider<F, Fut>(&self, mint: F)
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Option<AccessKey>> + Send + 'static,
@@ -125,7 +125,7 @@ impl Issuer {
         &self.shared.sso_token
     }
 
-    /// Fails from now on until [`mend`](Self::mend), in place of the fault or
+    /// Fails from now on until [`clear_fault`](Self::clear_fault), in place of the fault or
     /// the outage there is.
     pub fn fail(&self, fault: Fault) {
         self.state().faults.fail(fault);
@@ -135,7 +135,7 @@ impl Issuer {
     }
 
     /// Ends a fault or an outage, and calls off one that waits.
-    pub fn mend(&self) {
+    pub fn clear_fault(&self) {
         self.state().faults.mend(clock::monotonic());
     }
 
@@ -149,7 +149,7 @@ impl Issuer {
 
     /// How far the ordered outage is. [`fail`](Self::fail) is none.
     #[must_use]
-    pub fn outage(&self) -> OutagePhase {
+    pub fn outage(&self) -> OutageState {
         self.state().faults.phase(clock::monotonic())
     }
 
@@ -210,8 +210,8 @@ impl Issuer {
 
     /// A session for the container, IMDS or SSO endpoint to answer with.
     /// `None` where it is minted elsewhere and could not be.
-    pub(crate) async fn metadata_session(&self, quality: Quality) -> Option<AccessKey> {
-        let elsewhere = self.state().elsewhere.clone().filter(|_| quality == Quality::Alive);
+    pub(crate) async fn metadata_session(&self, quality: SessionValidity) -> Option<AccessKey> {
+        let elsewhere = self.state().elsewhere.clone().filter(|_| quality == SessionValidity::Alive);
         let Some(mint) = elsewhere else { return Some(self.state().metadata_session(quality, clock::wall())) };
         let session = mint().await?;
         let counts = &mut self.state().counts;
@@ -220,7 +220,7 @@ impl Issuer {
     }
 
     /// A session for STS to answer with.
-    pub(crate) fn assumed_session(&self, identity: Identity, asked: Duration, quality: Quality) -> AccessKey {
+    pub(crate) fn assumed_session(&self, identity: Identity, asked: Duration, quality: SessionValidity) -> AccessKey {
         self.state().assumed_session(identity, asked, quality, clock::wall())
     }
 

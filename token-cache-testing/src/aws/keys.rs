@@ -44,7 +44,7 @@ impl AccessKey {
     }
 
     /// A session of another issuer, for
-    /// [`Issuer::mint_elsewhere`](super::Issuer::mint_elsewhere). The kit's own S3 server
+    /// [`Issuer::with_session_provider`](super::Issuer::with_session_provider). The kit's own S3 server
     /// does not know it.
     #[must_use]
     pub fn foreign(id: String, secret: String, token: String, expires_at: SystemTime) -> Self {

@@ -10,9 +10,9 @@
 //! # async fn example() -> std::io::Result<()> {
 //! use std::time::Duration;
 //!
-//! use token_cache_testing::aws::{Aws, Fault};
+//! use token_cache_testing::aws::{FakeAws, Fault};
 //!
-//! let aws = Aws::builder().session_lifetime(Duration::from_secs(8)).start().await?;
+//! let aws = FakeAws::builder().session_lifetime(Duration::from_secs(8)).start().await?;
 //! aws.s3().create_bucket("data")?;
 //! for (name, value) in aws.container_env() {
 //!     println!("{name}={value}"); // what the program under test is to run with
@@ -49,8 +49,8 @@ use std::fmt;
 
 use tempfile::TempDir;
 
-pub use self::builder::AwsBuilder;
-pub use self::fault::{Fault, OutagePhase};
+pub use self::builder::FakeAwsBuilder;
+pub use self::fault::{Fault, OutageState};
 pub use self::issuer::Issuer;
 pub use self::keys::AccessKey;
 pub use self::s3::{S3, S3Counts};
@@ -63,7 +63,7 @@ pub use self::state::IssuerCounts;
 /// Both run on a thread of their own until this value is dropped. Dropping it
 /// closes both ports and all connections, removes the folder of the objects,
 /// and waits until that is done, which takes milliseconds.
-pub struct Aws {
+pub struct FakeAws {
     s3: S3,
     issuer: Issuer,
     long_term_key: AccessKey,
@@ -72,10 +72,10 @@ pub struct Aws {
     _folder: TempDir,
 }
 
-impl Aws {
+impl FakeAws {
     /// Begins with the defaults, which are told at each setting.
-    pub fn builder() -> AwsBuilder {
-        AwsBuilder::default()
+    pub fn builder() -> FakeAwsBuilder {
+        FakeAwsBuilder::default()
     }
 
     /// The S3 server.
@@ -148,8 +148,8 @@ impl Aws {
     }
 }
 
-impl fmt::Debug for Aws {
+impl fmt::Debug for FakeAws {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Aws").field("s3", &self.s3).field("issuer", &self.issuer).finish_non_exhaustive()
+        f.debug_struct("FakeAws").field("s3", &self.s3).field("issuer", &self.issuer).finish_non_exhaustive()
     }
 }

@@ -14,7 +14,7 @@ use super::imds;
 use super::issuer::Issuer;
 use super::serve::{Abort, Handler};
 use super::sso;
-use super::state::{IssuerCounts, Quality};
+use super::state::{IssuerCounts, SessionValidity};
 use super::sts;
 
 impl Handler for Issuer {
@@ -35,9 +35,9 @@ impl Handler for Issuer {
             fault = fault.or_else(|| self.fault());
         }
         let quality = match fault {
-            None => Quality::Alive,
+            None => SessionValidity::Alive,
             Some(Fault::Down) => return Err(Abort),
-            Some(Fault::Expired) => Quality::Expired,
+            Some(Fault::Expired) => SessionValidity::Expired,
             Some(Fault::Garbage) => return Ok(html(GARBAGE)),
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::Status(status)) => return Ok(failure(endpoint, status)),

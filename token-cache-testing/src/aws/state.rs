@@ -58,7 +58,7 @@ impl IssuerCounts {
 
 /// Whether an answer's session is to be alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Quality {
+pub(crate) enum SessionValidity {
     Alive,
     Expired,
 }
@@ -104,9 +104,9 @@ impl State {
         self.add(AccessKey::session(identity, now, end_of_life(now, lifetime), &mut rand::rng()))
     }
 
-    pub(crate) fn metadata_session(&mut self, quality: Quality, now: SystemTime) -> AccessKey {
+    pub(crate) fn metadata_session(&mut self, quality: SessionValidity, now: SystemTime) -> AccessKey {
         let identity = Identity::of_service();
-        if quality == Quality::Expired {
+        if quality == SessionValidity::Expired {
             return self.expired(identity, now);
         }
         self.counts.answered += 1;
@@ -124,10 +124,10 @@ impl State {
         &mut self,
         identity: Identity,
         asked: Duration,
-        quality: Quality,
+        quality: SessionValidity,
         now: SystemTime,
     ) -> AccessKey {
-        if quality == Quality::Expired {
+        if quality == SessionValidity::Expired {
             return self.expired(identity, now);
         }
         self.counts.answered += 1;
@@ -170,8 +170,8 @@ mod tests {
     #[test]
     fn each_request_mints_a_new_session() {
         let (mut state, now) = state(None);
-        let first = state.metadata_session(Quality::Alive, now);
-        let second = state.metadata_session(Quality::Alive, now);
+        let first = state.metadata_session(SessionValidity::Alive, now);
+        let second = state.metadata_session(SessionValidity::Alive, now);
         assert_ne!(first.access_key_id(), second.access_key_id());
         assert_eq!((state.counts.answered, state.counts.sessions), (2, 2));
     }
@@ -179,10 +179,10 @@ mod tests {
     #[test]
     fn a_session_is_repeated_until_too_little_of_it_is_left() {
         let (mut state, now) = state(Some(4 * SECOND));
-        let first = state.metadata_session(Quality::Alive, now);
-        let same = state.metadata_session(Quality::Alive, now + 5 * SECOND);
+        let first = state.metadata_session(SessionValidity::Alive, now);
+        let same = state.metadata_session(SessionValidity::Alive, now + 5 * SECOND);
         assert_eq!(first.access_key_id(), same.access_key_id());
-        let next = state.metadata_session(Quality::Alive, now + 6 * SECOND);
+        let next = state.metadata_session(SessionValidity::Alive, now + 6 * SECOND);
         assert_ne!(first.access_key_id(), next.access_key_id());
         assert_eq!((state.counts.answered, state.counts.sessions), (3, 2));
     }
@@ -191,7 +191,7 @@ mod tests {
     fn an_assumed_role_lives_as_long_as_asked_but_no_longer_than_set() {
         let (mut state, now) = state(None);
         let mut lives = |asked| {
-            let session = state.assumed_session(Identity::of_service(), asked, Quality::Alive, now);
+            let session = state.assumed_session(Identity::of_service(), asked, SessionValidity::Alive, now);
             session.expires_at().unwrap().duration_since(now).unwrap()
         };
         assert_eq!(lives(3 * SECOND), 3 * SECOND);
@@ -201,9 +201,9 @@ mod tests {
     #[test]
     fn an_expired_session_is_over_and_not_repeated() {
         let (mut state, now) = state(Some(SECOND));
-        let expired = state.metadata_session(Quality::Expired, now);
+        let expired = state.metadata_session(SessionValidity::Expired, now);
         assert!(expired.expires_at().unwrap() < now);
-        let alive = state.metadata_session(Quality::Alive, now);
+        let alive = state.metadata_session(SessionValidity::Alive, now);
         assert_ne!(expired.access_key_id(), alive.access_key_id());
         assert_eq!((state.counts.answered, state.counts.sessions), (1, 1));
     }

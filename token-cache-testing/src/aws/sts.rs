@@ -12,14 +12,14 @@ use super::container::expiration;
 use super::issuer::Issuer;
 use super::keys::{AccessKey, Identity};
 use super::routes::reply;
-use super::state::Quality;
+use super::state::SessionValidity;
 
 /// The action that a form names, signed or not.
 pub(crate) fn action(body: &[u8]) -> Option<String> {
     field(body, "Action")
 }
 
-pub(crate) async fn answer(issuer: &Issuer, parts: Parts, body: Bytes, quality: Quality) -> Response<Body> {
+pub(crate) async fn answer(issuer: &Issuer, parts: Parts, body: Bytes, quality: SessionValidity) -> Response<Body> {
     let result = match issuer.verifier().verify(parts, body).await {
         Ok((caller, body)) => call(issuer, &caller, &body, quality),
         Err(code) => Err(Error::of_signature(&code)),
@@ -41,7 +41,7 @@ pub(crate) fn failure(status: StatusCode) -> Response<Body> {
     Error { status, code, message: "The issuer was told to fail." }.into_response()
 }
 
-fn call(issuer: &Issuer, caller: &AccessKey, form: &[u8], quality: Quality) -> Result<String, Error> {
+fn call(issuer: &Issuer, caller: &AccessKey, form: &[u8], quality: SessionValidity) -> Result<String, Error> {
     let action = action(form).unwrap_or_default();
     if field(form, "Version").as_deref() != Some("2011-06-15") {
         return Err(Error::NO_ACTION);

@@ -6,17 +6,17 @@ use std::time::{Duration, SystemTime};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 use object_store::path::Path;
 use object_store::{CredentialProvider, ObjectStoreExt, RetryConfig};
-use token_cache_testing::aws::{AccessKey, Aws};
+use token_cache_testing::aws::{AccessKey, FakeAws};
 
 pub(crate) const BUCKET: &str = "bucket";
 
-pub(crate) async fn kit(session_lifetime: Duration) -> Aws {
-    let aws = Aws::builder().session_lifetime(session_lifetime).start().await.unwrap();
+pub(crate) async fn kit(session_lifetime: Duration) -> FakeAws {
+    let aws = FakeAws::builder().session_lifetime(session_lifetime).start().await.unwrap();
     aws.s3().create_bucket(BUCKET).unwrap();
     aws
 }
 
-pub(crate) fn builder(aws: &Aws) -> AmazonS3Builder {
+pub(crate) fn builder(aws: &FakeAws) -> AmazonS3Builder {
     AmazonS3Builder::new()
         .with_endpoint(aws.s3().endpoint())
         .with_allow_http(true)
@@ -25,7 +25,7 @@ pub(crate) fn builder(aws: &Aws) -> AmazonS3Builder {
         .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
 }
 
-pub(crate) fn store(aws: &Aws, id: &str, secret: &str, token: Option<&str>) -> AmazonS3 {
+pub(crate) fn store(aws: &FakeAws, id: &str, secret: &str, token: Option<&str>) -> AmazonS3 {
     let builder = builder(aws).with_access_key_id(id).with_secret_access_key(secret);
     match token {
         Some(token) => builder.with_token(token),
@@ -35,7 +35,7 @@ pub(crate) fn store(aws: &Aws, id: &str, secret: &str, token: Option<&str>) -> A
     .unwrap()
 }
 
-pub(crate) fn store_of(aws: &Aws, key: &AccessKey) -> AmazonS3 {
+pub(crate) fn store_of(aws: &FakeAws, key: &AccessKey) -> AmazonS3 {
     store(aws, key.access_key_id(), key.secret_access_key(), key.session_token())
 }
 

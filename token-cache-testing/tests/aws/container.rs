@@ -8,7 +8,7 @@ use aws_config::ecs::EcsCredentialsProvider;
 use aws_credential_types::provider::ProvideCredentials;
 use object_store::aws::AmazonS3;
 use serde_json::Value;
-use token_cache_testing::aws::Aws;
+use token_cache_testing::aws::FakeAws;
 
 #[tokio::test]
 async fn a_session_works_until_it_says_it_expires() {
@@ -21,7 +21,7 @@ async fn a_session_works_until_it_says_it_expires() {
 /// Reads its environment as a container would, so it must be a process.
 #[tokio::test]
 async fn the_sdk_takes_a_session_from_the_environment() {
-    let aws = Aws::builder()
+    let aws = FakeAws::builder()
         .session_lifetime(Duration::from_secs(60))
         .container_authorization_token("the-token")
         .start()
@@ -47,7 +47,7 @@ async fn child_that_has_a_container_s_environment() {
 
 #[tokio::test]
 async fn a_missing_authorization_token_gets_401_and_a_wrong_one_403() {
-    let aws = Aws::builder().container_authorization_token("right").start().await.unwrap();
+    let aws = FakeAws::builder().container_authorization_token("right").start().await.unwrap();
     let client = reqwest::Client::new();
     for (token, status) in [(None, 401), (Some("wrong"), 403), (Some("right"), 200)] {
         let mut request = client.get(aws.issuer().container_uri());
@@ -90,10 +90,10 @@ async fn a_lifetime_that_is_set_while_it_runs_holds_for_the_next_session() {
 #[tokio::test]
 async fn a_session_is_repeated_if_it_is_to_be() {
     let aws = kit(Duration::from_secs(60)).await;
-    aws.issuer().set_reuse(Some(Duration::from_secs(30)));
+    aws.issuer().reuse_sessions(Some(Duration::from_secs(30)));
     let (first, second) = (get(&aws).await, get(&aws).await);
     assert_eq!(first, second);
-    aws.issuer().set_reuse(Some(Duration::from_secs(60)));
+    aws.issuer().reuse_sessions(Some(Duration::from_secs(60)));
     let third = get(&aws).await;
     assert_ne!(second["AccessKeyId"], third["AccessKeyId"]);
     let counts = aws.issuer().counts();
@@ -102,13 +102,13 @@ async fn a_session_is_repeated_if_it_is_to_be() {
     works(&store_from(&aws, &first)).await;
 }
 
-async fn get(aws: &Aws) -> Value {
+async fn get(aws: &FakeAws) -> Value {
     let response = reqwest::get(aws.issuer().container_uri()).await.unwrap();
     assert_eq!(response.status(), 200);
     serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
 }
 
-fn store_from(aws: &Aws, json: &Value) -> AmazonS3 {
+fn store_from(aws: &FakeAws, json: &Value) -> AmazonS3 {
     let [id, secret, token] = ["AccessKeyId", "SecretAccessKey", "Token"].map(|name| {
         let value = json[name].as_str();
         value.unwrap()

@@ -7,7 +7,7 @@ use crate::common::*;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
-use token_cache_testing::aws::{Aws, Fault, OutagePhase};
+use token_cache_testing::aws::{FakeAws, Fault, OutageState};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -21,7 +21,7 @@ async fn an_issuer_that_is_down_closes_connections_and_counts_what_came() {
     for _ in 0..3 {
         assert!(get(&aws).await.is_err());
     }
-    aws.issuer().mend();
+    aws.issuer().clear_fault();
     assert_eq!(get(&aws).await.unwrap().status(), 200);
     let counts = aws.issuer().counts();
     assert_eq!((counts.container, counts.answered, counts.sessions), (4, 1, 1));
@@ -62,7 +62,7 @@ async fn an_issuer_that_hangs_never_answers() {
     let uri = aws.issuer().container_uri();
     let mut hanging = Box::pin(reqwest::get(&uri));
     assert!(timeout(SOON, &mut hanging).await.is_err());
-    aws.issuer().mend();
+    aws.issuer().clear_fault();
     assert!(timeout(SOON, &mut hanging).await.is_err(), "nor when it is mended");
     assert_eq!(get(&aws).await.unwrap().status(), 200);
     let counts = aws.issuer().counts();
@@ -129,17 +129,17 @@ async fn every_protocol_fails_alike() {
 async fn an_outage_begins_with_the_next_request_and_mends_by_itself() {
     let aws = kit(Duration::from_secs(60)).await;
     let lasts = Duration::from_millis(400);
-    assert_eq!(aws.issuer().outage(), OutagePhase::None);
+    assert_eq!(aws.issuer().outage(), OutageState::None);
     aws.issuer().outage_at_next_request(Fault::Status(500), lasts);
     tokio::time::sleep(SOON).await;
-    assert_eq!(aws.issuer().outage(), OutagePhase::Armed);
+    assert_eq!(aws.issuer().outage(), OutageState::Armed);
     let elsewhere = format!("{}/elsewhere", aws.issuer().imds_endpoint());
     assert_eq!(reqwest::get(elsewhere).await.unwrap().status(), 404);
-    assert_eq!(aws.issuer().outage(), OutagePhase::Armed);
+    assert_eq!(aws.issuer().outage(), OutageState::Armed);
 
     let before = Instant::now();
     assert_eq!(get(&aws).await.unwrap().status(), 500);
-    let OutagePhase::Running { since, lasts: all } = aws.issuer().outage() else {
+    let OutageState::Running { since, lasts: all } = aws.issuer().outage() else {
         panic!("{:?}", aws.issuer().outage());
     };
     assert!(since >= before && all == lasts);
@@ -147,7 +147,7 @@ async fn an_outage_begins_with_the_next_request_and_mends_by_itself() {
 
     tokio::time::sleep_until((since + lasts).into()).await;
     assert_eq!(get(&aws).await.unwrap().status(), 200);
-    assert_eq!(aws.issuer().outage(), OutagePhase::Over { since, lasted: lasts });
+    assert_eq!(aws.issuer().outage(), OutageState::Over { since, lasted: lasts });
     let counts = aws.issuer().counts();
     assert_eq!((counts.container, counts.answered), (3, 1));
 }
@@ -168,16 +168,16 @@ async fn a_request_that_waits_out_a_delay_meets_the_fault_of_either_end() {
     while aws.issuer().counts().container == 1 {
         tokio::task::yield_now().await;
     }
-    aws.issuer().mend();
+    aws.issuer().clear_fault();
     assert_eq!(request.await.unwrap().unwrap().status(), 500, "it was mended while it waited");
 }
 
-async fn get(aws: &Aws) -> reqwest::Result<reqwest::Response> {
+async fn get(aws: &FakeAws) -> reqwest::Result<reqwest::Response> {
     reqwest::get(aws.issuer().container_uri()).await
 }
 
 /// What comes of assuming a role, in words.
-async fn assume(aws: &Aws) -> String {
+async fn assume(aws: &FakeAws) -> String {
     let key = aws.long_term_key();
     let (id, secret) = (key.access_key_id(), key.secret_access_key());
     let config = aws_config::defaults(BehaviorVersion::latest())
@@ -192,7 +192,7 @@ async fn assume(aws: &Aws) -> String {
     format!("{:?}", request.role_session_name("test").send().await)
 }
 
-async fn connect(aws: &Aws) -> TcpStream {
+async fn connect(aws: &FakeAws) -> TcpStream {
     let endpoint = aws.issuer().imds_endpoint();
     TcpStream::connect(endpoint.strip_prefix("http://").unwrap()).await.unwrap()
 }

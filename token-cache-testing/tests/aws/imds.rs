@@ -9,7 +9,7 @@ use aws_config::imds::region::ImdsRegionProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::ProvideCredentials;
 use reqwest::{Method, StatusCode};
-use token_cache_testing::aws::{Aws, Fault};
+use token_cache_testing::aws::{FakeAws, Fault};
 
 const CREDENTIALS: &str = "/latest/meta-data/iam/security-credentials/";
 
@@ -44,7 +44,7 @@ async fn the_sdk_takes_a_session_that_is_expired_for_alive() {
 
 #[tokio::test]
 async fn the_sdk_is_told_the_region() {
-    let aws = Aws::builder().region("eu-central-1").start().await.unwrap();
+    let aws = FakeAws::builder().region("eu-central-1").start().await.unwrap();
     let provider =
         ImdsRegionProvider::builder().configure(&ProviderConfig::without_region()).imds_client(client(&aws)).build();
     assert_eq!(provider.region().await.unwrap().as_ref(), "eu-central-1");
@@ -110,15 +110,15 @@ async fn what_is_not_there_gets_404_and_another_method_405() {
     assert_eq!(reqwest::Client::new().post(url).send().await.unwrap().status(), 405);
 }
 
-fn client(aws: &Aws) -> Client {
+fn client(aws: &FakeAws) -> Client {
     Client::builder().endpoint(aws.issuer().imds_endpoint()).unwrap().max_attempts(1).build()
 }
 
-fn provider(aws: &Aws) -> ImdsCredentialsProvider {
+fn provider(aws: &FakeAws) -> ImdsCredentialsProvider {
     ImdsCredentialsProvider::builder().imds_client(client(aws)).build()
 }
 
-async fn token(aws: &Aws, ttl: Option<&str>) -> reqwest::Response {
+async fn token(aws: &FakeAws, ttl: Option<&str>) -> reqwest::Response {
     let url = format!("{}/latest/api/token", aws.issuer().imds_endpoint());
     let mut request = reqwest::Client::new().request(Method::PUT, url);
     if let Some(ttl) = ttl {
@@ -127,7 +127,7 @@ async fn token(aws: &Aws, ttl: Option<&str>) -> reqwest::Response {
     request.send().await.unwrap()
 }
 
-async fn get(aws: &Aws, path: &str, token: Option<&str>) -> (StatusCode, String) {
+async fn get(aws: &FakeAws, path: &str, token: Option<&str>) -> (StatusCode, String) {
     let url = format!("{}{path}", aws.issuer().imds_endpoint());
     let mut request = reqwest::Client::new().get(url);
     if let Some(token) = token {

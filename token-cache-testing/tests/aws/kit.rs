@@ -8,14 +8,14 @@ use crate::common::*;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde_json::Value;
-use token_cache_testing::aws::{Aws, Fault};
+use token_cache_testing::aws::{FakeAws, Fault};
 
 #[tokio::test]
 async fn a_port_that_is_taken_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let wanted = format!("cannot listen on 127.0.0.1:{port}: address in use");
-    for builder in [Aws::builder().s3_port(port), Aws::builder().issuer_port(port)] {
+    for builder in [FakeAws::builder().s3_port(port), FakeAws::builder().issuer_port(port)] {
         let error = builder.start().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
         assert_eq!(error.to_string(), wanted);
@@ -53,7 +53,7 @@ async fn the_same_ports_may_be_taken_again() {
     let [s3, issuer] = ports(&aws);
     works(&store_of(&aws, aws.long_term_key())).await;
     drop(aws);
-    let builder = Aws::builder().s3_port(s3.port()).issuer_port(issuer.port());
+    let builder = FakeAws::builder().s3_port(s3.port()).issuer_port(issuer.port());
     let aws = builder.start().await.unwrap();
     assert_eq!(ports(&aws), [s3, issuer]);
 }
@@ -79,7 +79,7 @@ fn the_kit_outlives_the_runtime_it_was_started_on() {
 
 #[tokio::test]
 async fn debug_shows_no_secret_and_no_key_id() {
-    let builder = Aws::builder().container_authorization_token("the-token");
+    let builder = FakeAws::builder().container_authorization_token("the-token");
     let shown = format!("{builder:?}");
     let aws = builder.start().await.unwrap();
     let session = aws.issuer().new_session();
@@ -105,7 +105,8 @@ async fn debug_shows_no_secret_and_no_key_id() {
 
 #[tokio::test]
 async fn the_environments_lead_to_the_kit() {
-    let aws = Aws::builder().region("eu-central-1").container_authorization_token("the-token").start().await.unwrap();
+    let aws =
+        FakeAws::builder().region("eu-central-1").container_authorization_token("the-token").start().await.unwrap();
     let (s3, issuer) = (aws.s3().endpoint(), aws.issuer().imds_endpoint());
     let common = [("AWS_REGION", "eu-central-1".into()), ("AWS_ENDPOINT_URL_S3", s3)];
     let env = |own: Vec<(&'static str, String)>| own.into_iter().chain(common.clone()).collect::<Vec<_>>();
@@ -163,7 +164,7 @@ async fn sixty_four_tasks_at_once_are_served() {
     assert_eq!((counts.container, counts.answered, counts.sessions), (64, 64, 64));
 }
 
-fn ports(aws: &Aws) -> [SocketAddr; 2] {
+fn ports(aws: &FakeAws) -> [SocketAddr; 2] {
     [aws.s3().endpoint(), aws.issuer().imds_endpoint()]
         .map(|endpoint| endpoint.strip_prefix("http://").unwrap().parse().unwrap())
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::common::*;
 use serde_json::Value;
-use token_cache_testing::aws::{AccessKey, Aws};
+use token_cache_testing::aws::{AccessKey, FakeAws};
 
 #[tokio::test]
 async fn the_portal_gives_a_role_s_session_for_the_access_token() {
@@ -34,7 +34,7 @@ async fn the_portal_refuses_another_token_and_half_a_question() {
 #[tokio::test]
 async fn sessions_that_are_minted_elsewhere_are_handed_out_as_they_are() {
     let aws = kit(Duration::from_secs(60)).await;
-    aws.issuer().mint_elsewhere(|| async {
+    aws.issuer().with_session_provider(|| async {
         let key =
             AccessKey::foreign("ASIAX".into(), "secret".into(), "token".into(), UNIX_EPOCH + Duration::from_secs(4));
         Some(key)
@@ -47,12 +47,12 @@ async fn sessions_that_are_minted_elsewhere_are_handed_out_as_they_are() {
     );
     assert_eq!(aws.issuer().counts().sessions, 1);
 
-    aws.issuer().mint_elsewhere(|| async { None });
+    aws.issuer().with_session_provider(|| async { None });
     assert_eq!(reqwest::get(aws.issuer().container_uri()).await.unwrap().status(), 502);
     assert_eq!((aws.issuer().counts().sessions, aws.issuer().counts().container), (1, 2));
 }
 
-async fn ask(aws: &Aws, token: Option<&str>, query: &str) -> (u16, Vec<u8>) {
+async fn ask(aws: &FakeAws, token: Option<&str>, query: &str) -> (u16, Vec<u8>) {
     let mut request =
         reqwest::Client::new().get(format!("{}/federation/credentials{query}", aws.issuer().sso_endpoint()));
     if let Some(token) = token {

@@ -9,7 +9,7 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
-use token_cache_testing::aws::{AccessKey, Aws};
+use token_cache_testing::aws::{AccessKey, FakeAws};
 
 const ROLE: &str = "arn:aws:iam::111122223333:role/reader";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -152,7 +152,7 @@ fn credentials(key: &AccessKey) -> Credentials {
     Credentials::new(id, secret, token, key.expires_at(), "test")
 }
 
-async fn config(aws: &Aws, credentials: Credentials) -> SdkConfig {
+async fn config(aws: &FakeAws, credentials: Credentials) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(aws.region().to_owned()))
         .endpoint_url(aws.issuer().sts_endpoint())
@@ -170,7 +170,7 @@ async fn assume(config: &SdkConfig) -> Credentials {
     provider(config).await.provide_credentials().await.unwrap()
 }
 
-async fn refuses(aws: &Aws, credentials: Credentials, status: u16, code: &str) {
+async fn refuses(aws: &FakeAws, credentials: Credentials, status: u16, code: &str) {
     let config = config(aws, credentials).await;
     failed(provider(&config).await.provide_credentials().await.unwrap_err(), status, code);
     let client = aws_sdk_sts::Client::new(&config);

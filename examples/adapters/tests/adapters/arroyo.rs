@@ -8,7 +8,7 @@ use object_store_0_12::CredentialProvider;
 use object_store_0_12::aws::{AmazonS3, AmazonS3Builder};
 use token_cache_adapters::arroyo::ArroyoCredentialProvider;
 use token_cache_adapters::theirs::StorageError;
-use token_cache_testing::aws::{Fault, OutagePhase};
+use token_cache_testing::aws::{Fault, OutageState};
 
 use crate::stores::v0_12::{of_bucket, round_trip, traffic};
 use crate::{ROTATIONS, SECOND, SHORT_SESSION, at_once, aws_with_sessions_of, child};
@@ -75,7 +75,7 @@ async fn an_issuer_that_is_down_past_the_expiry_panics_nothing_and_is_asked_once
         aws.issuer().outage_at_next_request(Fault::Status(403), SHORT_SESSION);
     };
     tokio::join!(child::succeeds("arroyo::child_lives_through_an_outage", aws.container_env()), end);
-    assert!(matches!(aws.issuer().outage(), OutagePhase::Over { .. }), "{:?}", aws.issuer().outage());
+    assert!(matches!(aws.issuer().outage(), OutageState::Over { .. }), "{:?}", aws.issuer().outage());
     let (issuer, s3) = (aws.issuer().counts(), aws.s3().counts());
     assert_eq!((s3.rejected("ExpiredToken"), s3.sessions), (s3.rejected_in_all(), 2));
     // The first and the last, and of the fifty at a time that came in the three seconds between one a second.

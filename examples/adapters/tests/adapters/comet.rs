@@ -5,7 +5,7 @@ use std::io::Write;
 use object_store_0_13::aws::{AmazonS3, AmazonS3Builder};
 use tempfile::NamedTempFile;
 use token_cache_adapters::comet::credentials;
-use token_cache_testing::aws::Aws;
+use token_cache_testing::aws::FakeAws;
 
 use crate::child::{self, Env};
 use crate::stores::v0_13::{of_bucket, round_trip, traffic};
@@ -14,7 +14,7 @@ use crate::{SECOND, at_once, aws_with_sessions_of};
 const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
 
 /// A node with a role of its own, which may assume others.
-fn node(aws: &Aws) -> Env {
+fn node(aws: &FakeAws) -> Env {
     let mut env = aws.imds_env();
     env.push(("AWS_ENDPOINT_URL_STS", aws.issuer().sts_endpoint()));
     env

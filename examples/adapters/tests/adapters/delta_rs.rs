@@ -6,14 +6,14 @@ use object_store_0_13::aws::{AmazonS3, AmazonS3Builder};
 use token_cache_adapters::delta_rs::{resolve_credentials, role};
 use token_cache_adapters::theirs::StorageOptions;
 use token_cache_aws::{AssumeRole, AwsTokenCache};
-use token_cache_testing::aws::Aws;
+use token_cache_testing::aws::FakeAws;
 
 use crate::child::{self, Env, env};
 use crate::stores::v0_13::{of_bucket, round_trip, traffic};
 use crate::{ROTATIONS, SECOND, SHORT_SESSION, at_once, aws_with_sessions_of};
 
 /// STS and S3 for the environment. The keys are only for the options: the environment itself has none.
-fn environment(aws: &Aws) -> Env {
+fn environment(aws: &FakeAws) -> Env {
     let key = aws.long_term_key();
     vec![
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),

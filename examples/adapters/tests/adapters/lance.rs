@@ -15,7 +15,7 @@ use token_cache_adapters::lance::{aws_credential_adapter, vended_credentials};
 use token_cache_adapters::theirs::{StorageOptions, StorageOptionsProvider};
 use token_cache_aws::AwsTokenCache;
 use token_cache_core::BoxError;
-use token_cache_testing::aws::{AccessKey, Aws, Issuer};
+use token_cache_testing::aws::{AccessKey, FakeAws, Issuer};
 
 use crate::stores::v0_14::{of_bucket, round_trip, traffic};
 use crate::{ROTATIONS, SECOND, SHORT_SESSION, at_once, aws_with_sessions_of};
@@ -32,7 +32,7 @@ struct Vending {
 }
 
 impl Vendor {
-    fn of(aws: &Aws) -> Self {
+    fn of(aws: &FakeAws) -> Self {
         Self(Arc::new(Vending { issuer: aws.issuer().clone(), asked: AtomicU64::new(0), down: AtomicBool::new(false) }))
     }
 
@@ -93,7 +93,7 @@ fn vended(key: &AccessKey) -> StorageOptions {
     options.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
-fn store(aws: &Aws, credentials: &AwsTokenCache) -> AmazonS3 {
+fn store(aws: &FakeAws, credentials: &AwsTokenCache) -> AmazonS3 {
     let builder = AmazonS3Builder::new().with_region(aws.region()).with_credentials(Arc::new(credentials.clone()));
     of_bucket(builder.with_endpoint(aws.s3().endpoint()).with_allow_http(true))
 }

@@ -14,7 +14,7 @@ mod table;
 
 use std::time::Duration;
 
-use token_cache_testing::aws::Aws;
+use token_cache_testing::aws::FakeAws;
 
 const BUCKET: &str = "bucket";
 const SECOND: Duration = Duration::from_secs(1);
@@ -24,8 +24,8 @@ const SHORT_SESSION: Duration = Duration::from_secs(3);
 const ROTATIONS: Duration = Duration::from_secs(6);
 
 /// AWS with sessions of this lifetime, and a bucket.
-async fn aws_with_sessions_of(lifetime: Duration) -> Aws {
-    let aws = Aws::builder().session_lifetime(lifetime).start().await.unwrap();
+async fn aws_with_sessions_of(lifetime: Duration) -> FakeAws {
+    let aws = FakeAws::builder().session_lifetime(lifetime).start().await.unwrap();
     aws.s3().create_bucket(BUCKET).unwrap();
     aws
 }

@@ -6,13 +6,13 @@ use object_store_0_13::aws::AmazonS3ConfigKey;
 use tempfile::NamedTempFile;
 use token_cache_adapters::restate::s3_builder;
 use token_cache_adapters::theirs::ObjectStoreOptions;
-use token_cache_testing::aws::{Aws, Fault, OutagePhase};
+use token_cache_testing::aws::{FakeAws, Fault, OutageState};
 
 use crate::stores::v0_13::{of_bucket, round_trip, traffic};
 use crate::{SECOND, aws_with_sessions_of, child};
 
 /// A configuration file whose profile `snapshots` assumes a role with the keys of another.
-fn config_file(aws: &Aws) -> NamedTempFile {
+fn config_file(aws: &FakeAws) -> NamedTempFile {
     let (key, mut file) = (aws.long_term_key(), NamedTempFile::new().unwrap());
     let (id, secret) = (key.access_key_id(), key.secret_access_key());
     let (s3, sts) = (aws.s3().endpoint(), aws.issuer().sts_endpoint());
@@ -44,7 +44,7 @@ async fn with_the_issuer_down_near_the_expiry_no_request_fails() {
     };
     tokio::join!(child::succeeds("restate::child_reads_and_writes", env), outage);
     let (issuer, s3) = (aws.issuer().counts(), aws.s3().counts());
-    assert!(matches!(aws.issuer().outage(), OutagePhase::Over { .. }), "{:?}", aws.issuer().outage());
+    assert!(matches!(aws.issuer().outage(), OutageState::Over { .. }), "{:?}", aws.issuer().outage());
     assert!(issuer.assume_role > issuer.answered, "no request of the outage: {issuer:?}");
     assert_eq!(s3.rejected_in_all(), 0);
     assert!(s3.sessions >= 3, "{} sessions", s3.sessions);

@@ -11,12 +11,12 @@ use crate::{chain, setting};
 
 /// moto does not enforce expiry; that the sessions change in time is what is shown here, and on the others that it matters.
 #[tokio::test]
-#[ignore = "needs moto: tests/foreign/servers"]
+#[ignore = "needs moto: tests/third_party/servers"]
 async fn a_process_that_mints_a_session_each_time() {
     let (home, endpoint) = (Home::new(), setting("TOKEN_CACHE_MOTO"));
     let user = set_up(&endpoint).await;
     let (python, script) =
-        (setting("TOKEN_CACHE_MOTO_PYTHON"), concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/mint.py"));
+        (setting("TOKEN_CACHE_MOTO_PYTHON"), concat!(env!("CARGO_MANIFEST_DIR"), "/tests/third_party/mint.py"));
     home.write(".aws/config", &format!("[profile minted]\ncredential_process = \"{python}\" \"{script}\"\n"));
     let before = calls();
     let env = [

@@ -12,7 +12,7 @@ async fn config(user: &User) -> SdkConfig {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs ministack: tests/foreign/servers"]
+#[ignore = "needs ministack: tests/third_party/servers"]
 async fn a_role_with_an_external_id() {
     let (user, audit) = (User::new("external").await, Audit::begin());
     let arn = user.role("external", Some("tenant-7")).await;
@@ -24,7 +24,7 @@ async fn a_role_with_an_external_id() {
 }
 
 #[tokio::test]
-#[ignore = "needs ministack: tests/foreign/servers"]
+#[ignore = "needs ministack: tests/third_party/servers"]
 async fn a_role_without_its_external_id_is_refused_and_the_error_says_by_whom_and_why() {
     let user = User::new("refused").await;
     let arn = user.role("refused", Some("tenant-7")).await;
@@ -41,7 +41,7 @@ async fn a_role_without_its_external_id_is_refused_and_the_error_says_by_whom_an
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs ministack: tests/foreign/servers"]
+#[ignore = "needs ministack: tests/third_party/servers"]
 async fn chained_roles_of_which_each_rotates_by_itself() {
     let (user, audit) = (User::new("chained").await, Audit::begin());
     let hub = user.role("hub", None).await;
@@ -60,7 +60,7 @@ async fn chained_roles_of_which_each_rotates_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs ministack: tests/foreign/servers"]
+#[ignore = "needs ministack: tests/third_party/servers"]
 async fn many_roles_over_one_base_cost_one_fetch_of_it() {
     let (user, audit) = (User::new("many").await, Audit::begin());
     let hub = user.role("many-hub", None).await;
@@ -83,7 +83,7 @@ async fn many_roles_over_one_base_cost_one_fetch_of_it() {
 
 /// Sessions of an hour, as a profile's role has them: so they are rotated by hand.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs ministack: tests/foreign/servers"]
+#[ignore = "needs ministack: tests/third_party/servers"]
 async fn a_refresh_under_load_is_one_call() {
     let (user, audit) = (User::new("asked").await, Audit::begin());
     let arn = user.role("asked", None).await;

@@ -1,4 +1,4 @@
-//! The crate against servers that this project did not write. `tests/foreign/servers` starts them and runs this.
+//! The crate against servers that this project did not write. `tests/third_party/servers` starts them and runs this.
 //!
 //! | server | what it checks | what is shown on it |
 //! |---|---|---|
@@ -31,5 +31,5 @@ const ROTATIONS: u64 = 3;
 
 /// What `servers` has set.
 fn setting(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run token-cache-aws/tests/foreign/servers"))
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run token-cache-aws/tests/third_party/servers"))
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use token_cache_aws::{AssumeRole, AwsTokenCache};
-use token_cache_testing::aws::Aws;
+use token_cache_testing::aws::FakeAws;
 
 use crate::files::{Home, openssl_dgst};
 use crate::load::{self, Outcome};
@@ -58,16 +58,16 @@ async fn child_process() {
 }
 
 /// An issuer whose sessions are ministack's: the protocols are the kit's, the keys work on a foreign S3.
-async fn issuer_for(name: &str, token: Option<&str>) -> (Aws, String) {
+async fn issuer_for(name: &str, token: Option<&str>) -> (FakeAws, String) {
     let user = User::new(name).await;
     let role = user.role(name, None).await;
-    let mut builder = Aws::builder();
+    let mut builder = FakeAws::builder();
     if let Some(token) = token {
         builder = builder.container_authorization_token(token);
     }
     let aws = builder.start().await.unwrap();
     let (user, arn) = (std::sync::Arc::new(user), role.clone());
-    aws.issuer().mint_elsewhere(move || {
+    aws.issuer().with_session_provider(move || {
         let (user, arn) = (std::sync::Arc::clone(&user), arn.clone());
         async move { Some(ministack::mint(&user.key, &arn).await) }
     });
@@ -75,7 +75,7 @@ async fn issuer_for(name: &str, token: Option<&str>) -> (Aws, String) {
 }
 
 #[tokio::test]
-#[ignore = "needs ministack: tests/foreign/servers"]
+#[ignore = "needs ministack: tests/third_party/servers"]
 async fn keys_of_the_environment_are_used_for_ever() {
     let user = User::new("environment").await;
     let env = [
@@ -90,7 +90,7 @@ async fn keys_of_the_environment_are_used_for_ever() {
 }
 
 #[tokio::test]
-#[ignore = "needs ministack: tests/foreign/servers"]
+#[ignore = "needs ministack: tests/third_party/servers"]
 async fn a_role_over_the_keys_of_the_environment() {
     let (user, audit) = (User::new("environment-role").await, Audit::begin());
     let role = user.role("environment-role", None).await;
@@ -106,7 +106,7 @@ async fn a_role_over_the_keys_of_the_environment() {
 }
 
 #[tokio::test]
-#[ignore = "needs ministack: tests/foreign/servers"]
+#[ignore = "needs ministack: tests/third_party/servers"]
 async fn a_role_over_the_keys_of_a_profile_whatever_the_environment_says() {
     let (user, audit, home) = (User::new("profile").await, Audit::begin(), Home::new());
     let role = user.role("profile", None).await;
@@ -127,7 +127,7 @@ async fn a_role_over_the_keys_of_a_profile_whatever_the_environment_says() {
 
 /// The SDK takes no duration from a profile, so these sessions live for an hour and are rotated by hand.
 #[tokio::test]
-#[ignore = "needs ministack: tests/foreign/servers"]
+#[ignore = "needs ministack: tests/third_party/servers"]
 async fn a_profile_with_a_role_of_its_own() {
     let (user, audit, home) = (User::new("profile-role").await, Audit::begin(), Home::new());
     let role = user.role("profile-role", Some("tenant-7")).await;
@@ -146,7 +146,7 @@ async fn a_profile_with_a_role_of_its_own() {
 }
 
 #[tokio::test]
-#[ignore = "needs ministack: tests/foreign/servers"]
+#[ignore = "needs ministack: tests/third_party/servers"]
 async fn a_container_with_a_full_uri_and_a_token_in_a_file() {
     let (audit, home) = (Audit::begin(), Home::new());
     let (aws, role) = issuer_for("pod", Some("the-token-of-the-pod")).await;
@@ -165,7 +165,7 @@ async fn a_container_with_a_full_uri_and_a_token_in_a_file() {
 }
 
 #[tokio::test]
-#[ignore = "needs ministack and the address of a container's endpoint: tests/foreign/servers"]
+#[ignore = "needs ministack and the address of a container's endpoint: tests/third_party/servers"]
 async fn a_container_with_a_relative_uri() {
     let audit = Audit::begin();
     let (aws, role) = issuer_for("task", None).await;
@@ -185,7 +185,7 @@ async fn a_container_with_a_relative_uri() {
 }
 
 #[tokio::test]
-#[ignore = "needs ministack: tests/foreign/servers"]
+#[ignore = "needs ministack: tests/third_party/servers"]
 async fn the_metadata_service_of_an_instance() {
     let audit = Audit::begin();
     let (aws, role) = issuer_for("instance", None).await;
@@ -201,7 +201,7 @@ async fn the_metadata_service_of_an_instance() {
 
 /// From the access token on, that a login has left in a file. The login itself takes a browser and AWS's own pages.
 #[tokio::test]
-#[ignore = "needs ministack: tests/foreign/servers"]
+#[ignore = "needs ministack: tests/third_party/servers"]
 async fn sso_with_the_token_that_a_login_has_left() {
     let (audit, home) = (Audit::begin(), Home::new());
     let (aws, role) = issuer_for("sso", None).await;

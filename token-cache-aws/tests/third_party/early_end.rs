@@ -64,7 +64,7 @@ where
 }
 
 #[tokio::test]
-#[ignore = "needs ministack: tests/foreign/servers"]
+#[ignore = "needs ministack: tests/third_party/servers"]
 async fn on_ministack_which_answers_as_aws_does() {
     let user = std::sync::Arc::new(User::new("early").await);
     let role = user.role("early", None).await;
@@ -76,7 +76,7 @@ async fn on_ministack_which_answers_as_aws_does() {
 }
 
 #[tokio::test]
-#[ignore = "needs SeaweedFS: tests/foreign/servers"]
+#[ignore = "needs SeaweedFS: tests/third_party/servers"]
 async fn on_seaweedfs_which_says_that_it_does_not_know_the_key() {
     let _alone = seaweedfs::bucket().await;
     every_operation(

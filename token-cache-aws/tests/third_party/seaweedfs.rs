@@ -45,7 +45,7 @@ pub(crate) async fn mint(key: String) -> AccessKey {
 }
 
 #[tokio::test]
-#[ignore = "needs SeaweedFS: tests/foreign/servers"]
+#[ignore = "needs SeaweedFS: tests/third_party/servers"]
 async fn web_identity_with_a_token_file_that_is_rotated_on_disk() {
     let _alone = bucket().await;
     let (key, home) = (setting("TOKEN_CACHE_OIDC_KEY"), Home::new());
