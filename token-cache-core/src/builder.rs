@@ -1,4 +1,4 @@
-//! [`TokenCacheBuilder`]: the settings, each with its default and why.
+//! [`TokenCacheBuilder`]: the settings of a cache.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use tokio::runtime::Handle;
 
 use crate::cache::TokenCache;
 use crate::clock::{Clock, SystemClock};
-use crate::entropy;
+use crate::config::{Config, ExpiryBuffer};
 use crate::event::Event;
-use crate::policy::{ExpiryBuffer, Policy};
-use crate::runtime::Runtime;
-use crate::shared::{Setup, Shared};
+use crate::inner::{Inner, Setup};
+use crate::jitter;
+use crate::rt::Runtime;
 use crate::source::TokenSource;
-use crate::state::Stored;
+use crate::state::Entry;
 use crate::token::TemporaryToken;
 
-/// Sets up a [`TokenCache`].
+/// Configures and builds a [`TokenCache`].
 ///
 /// Every value is accepted: none makes [`build`](Self::build) fail or the cache panic.
 #[must_use]
@@ -28,75 +28,92 @@ pub struct TokenCacheBuilder<T> {
 
 impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     pub(crate) fn new(source: Arc<dyn TokenSource<Token = T>>) -> Self {
-        let (clock, policy) = (Arc::new(SystemClock::new()), Policy::default());
-        let setup =
-            Setup { source, clock, policy, same: None, listener: None, runtime: None, name: Arc::from("token") };
+        let setup = Setup {
+            source,
+            clock: Arc::new(SystemClock::new()),
+            config: Config::default(),
+            token_eq: None,
+            listener: None,
+            runtime: None,
+            name: Arc::from("token"),
+            jitter_sample: Box::new(jitter::sample),
+        };
         Self { setup, initial: None }
     }
 
-    /// How long before the expiry a refresh in the background begins, at most half of the token's lifetime. Zero:
-    /// none.
+    /// Sets how long before its expiry a token is refreshed in the background, at most half of its lifetime. Zero disables the
+    /// refresh in the background.
     ///
-    /// Default: 5 minutes. A request signed at the start of the window may be retried for 3 minutes with the same token
-    /// (object_store does), and the machines that issue tokens have the next one at least that early.
+    /// Default: 5 minutes. A request signed at the start of this period can be retried for 3 minutes with the same token, as
+    /// object_store does, and issuers of machine credentials provide the next one at least that early.
     pub fn expiry_buffer(mut self, buffer: Duration) -> Self {
-        self.setup.policy.expiry_buffer = ExpiryBuffer::Fixed(buffer);
+        self.setup.config.expiry_buffer = ExpiryBuffer::Fixed(buffer);
         self
     }
 
-    /// The same as a rule by the token's lifetime, and taken as the rule says. A rule that gives the whole lifetime or
-    /// more makes the cache fetch as often as the `min_refresh_interval` lets it.
-    pub fn expiry_buffer_by(mut self, rule: impl Fn(Duration) -> Duration + Send + Sync + 'static) -> Self {
-        self.setup.policy.expiry_buffer = ExpiryBuffer::ByLifetime(Arc::new(rule));
+    /// Sets the [`expiry_buffer`](Self::expiry_buffer) as a function of the token's lifetime. The result is used as it is: if
+    /// it is not less than the lifetime, the cache fetches once per `min_refresh_interval`.
+    pub fn expiry_buffer_by(mut self, buffer: impl Fn(Duration) -> Duration + Send + Sync + 'static) -> Self {
+        self.setup.config.expiry_buffer = ExpiryBuffer::ByLifetime(Arc::new(buffer));
         self
     }
 
-    /// With less than this left, a token is only handed out where a new one cannot be had within a tenth of what is left.
-    /// It counts for at most a quarter of the token's lifetime. Zero: a token is as good in its last moment as before.
+    /// Sets the remaining lifetime below which callers wait for a new token, for at most 10 % of what remains. Limited to a
+    /// quarter of the token's lifetime. Zero disables this: tokens are served until they expire.
     ///
-    /// Default: 60 seconds. What is signed now has to arrive, and be checked by another machine's clock.
+    /// Default: 60 seconds. What is signed now must arrive before the expiry, by the clock of another machine.
     pub fn min_ttl(mut self, min_ttl: Duration) -> Self {
-        self.setup.policy.min_ttl = min_ttl;
+        self.setup.config.min_ttl = min_ttl;
         self
     }
 
-    /// No two fetches begin closer to each other than this, whatever the reason.
+    /// Sets the minimum time between the starts of two fetches, for whatever reason they start.
     ///
-    /// Default: 1 second. Some issuers answer with the same token until shortly before its end; this keeps the cache
-    /// from asking in a loop.
+    /// Default: 1 second. Some issuers return the same token until shortly before it expires. This prevents a loop of fetches.
     pub fn min_refresh_interval(mut self, interval: Duration) -> Self {
-        self.setup.policy.min_refresh_interval = interval;
+        self.setup.config.min_refresh_interval = interval;
         self
     }
 
-    /// After failures in a row the source is left alone for twice as long each time, up to this, spread at random over
-    /// the upper half. Never past half of what the stored token has left, and for at most 5 seconds while nothing can be
-    /// handed out. The `min_refresh_interval` counts where it is longer.
+    /// Sets the maximum backoff.
     ///
-    /// Default: 5 minutes. An issuer that is down for long is not kept there by those who wait for it.
+    /// The backoff doubles with each consecutive failure, up to this limit, and a random value in its upper half is used. It is
+    /// at most half of the stored token's remaining lifetime, and at most 5 seconds while no token can be returned. The
+    /// `min_refresh_interval` applies if it is longer.
+    ///
+    /// Default: 5 minutes. An issuer that is down for long should not be kept down by the requests of its clients.
     pub fn max_backoff(mut self, max_backoff: Duration) -> Self {
-        self.setup.policy.max_backoff = max_backoff;
+        self.setup.config.max_backoff = max_backoff;
         self
     }
 
-    /// How long one fetch may take, from its own start. One that takes longer has failed.
+    /// Sets the time after which a fetch fails, from its start.
     ///
-    /// Default: 30 seconds. Long enough for a source that retries by itself, short enough to be noticed.
+    /// Default: 30 seconds. This leaves time for a source that retries, and is short enough to be noticed.
     pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
-        self.setup.policy.fetch_timeout = timeout;
+        self.setup.config.fetch_timeout = timeout;
         self
     }
 
-    /// Starts the refresh of each token earlier by a random share of its `expiry_buffer`, up to this one, drawn anew for
-    /// each. Between 0 and 1; what lies outside counts as the nearer of the two.
+    /// Starts the refresh of each token earlier, by a random fraction of its `expiry_buffer` between 0 and `fraction`. Values
+    /// outside of 0 to 1 are clamped.
     ///
-    /// Default: 0.1. Machines that started together do not refresh together.
-    pub fn jitter(mut self, share: f64) -> Self {
-        self.setup.policy.jitter = if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) };
+    /// Default: 0.1. Machines that started together should not refresh together.
+    pub fn jitter(mut self, fraction: f64) -> Self {
+        self.setup.config.jitter = if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) };
         self
     }
 
-    /// Where the time comes from.
+    /// Replaces the random numbers, from 0 to 1, that determine the jitter and the backoff.
+    ///
+    /// Default: from the operating system.
+    #[cfg(feature = "test-util")]
+    pub fn jitter_sample(mut self, sample: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+        self.setup.jitter_sample = Box::new(sample);
+        self
+    }
+
+    /// Sets the clock.
     ///
     /// Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
@@ -104,17 +121,16 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
         self
     }
 
-    /// Is told of every [`Event`], on the task that fetches or the thread that invalidates. It should be quick. One that
-    /// panics loses that event and nothing else.
+    /// Sets a listener for [`Event`]s. It runs in the task of a fetch or in the thread of a caller, so it should be quick. If
+    /// it panics, that event is lost and nothing else.
     ///
-    /// Default: nobody is told.
+    /// Default: none.
     pub fn on_event(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.setup.listener = Some(Box::new(listener));
         self
     }
 
-    /// A token to begin with, which came with something else: with a table whose credentials are vended, say. One that has
-    /// expired is left aside.
+    /// Optional: seeds the cache with a token, such as vended credentials. An expired one is ignored.
     ///
     /// Default: none.
     pub fn initial(mut self, token: TemporaryToken<T>) -> Self {
@@ -122,39 +138,42 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
         self
     }
 
-    /// While the source is down, hands out a token that has expired, for so long after its expiry at the most. A fetch is
-    /// still tried first whenever the pacing allows; callers wait for it for a tenth of the time that is left.
-    /// [`Status::serving_expired`](crate::Status::serving_expired) and [`Event::ServedExpired`] show it. A token that was
-    /// rejected is never handed out, nor is an expired one to who asks for one that lasts.
+    /// Optional: while the source is down, returns an expired token for at most `duration` after its expiry, as
+    /// [`stale-if-error`](https://www.rfc-editor.org/rfc/rfc5861#section-4) does in HTTP.
     ///
-    /// Default: zero, that is never. Right where those who check tokens are known to be lenient.
-    pub fn stale_if_error(mut self, span: Duration) -> Self {
-        self.setup.policy.stale_if_error = span;
+    /// A fetch is still tried first whenever the pacing allows it, and callers wait for it for at most 10 % of the remaining
+    /// time. [`Status::serving_expired`](crate::Status::serving_expired) and [`Event::ServedExpired`] report it. A rejected
+    /// token is never returned, nor is an expired one to a caller of [`get_valid_for`](TokenCache::get_valid_for).
+    ///
+    /// Default: zero, which disables this. Use it where the services that check the tokens are known to be lenient.
+    pub fn stale_if_error(mut self, duration: Duration) -> Self {
+        self.setup.config.stale_if_error = duration;
         self
     }
 
-    /// Refreshes by timer, without being read, until nothing was read for `idle` (and up to half as long again), or the last
-    /// handle is dropped. The next reader starts it anew. [`Duration::MAX`]: for good.
+    /// Optional: refreshes in the background even without reads. Stops after 1 to 1.5 times `idle` without a read, or when the
+    /// last handle is dropped. The next read starts it again. [`Duration::MAX`]: never stops.
     ///
-    /// It begins with [`build`](Self::build) if there is a runtime then, else with the first caller.
+    /// It starts in [`build`](Self::build) if that is called in a runtime, otherwise with the first caller.
     ///
-    /// Default: off. What nobody reads need not be fetched; with this, a reader after a pause does not wait.
+    /// Default: off, because a token that is not read does not have to be fetched. With this, a reader after a pause does not
+    /// wait.
     pub fn keep_warm(mut self, idle: Duration) -> Self {
-        self.setup.policy.keep_warm = Some(idle);
+        self.setup.config.keep_warm = Some(idle);
         self
     }
 
-    /// Tells whether two tokens are the same, so that an answer that is the rejected token once more counts as a failed
-    /// fetch. `PartialEq::eq` is one. It is called under the cache's lock, and should be quick.
+    /// Optional: sets how two tokens are compared, so that a source that returns the rejected token again counts as failed.
+    /// `PartialEq::eq` is such a function. It runs under the lock of the cache, so it should be quick.
     ///
-    /// Default: none. Then the answer of a fetch that had begun before a rejection is not trusted, and one that began after
-    /// it is.
-    pub fn token_eq(mut self, same: impl Fn(&T, &T) -> bool + Send + Sync + 'static) -> Self {
-        self.setup.same = Some(Box::new(same));
+    /// Default: none. Then the answer of a fetch that started before a rejection is discarded, and that of a fetch that started
+    /// after it is accepted.
+    pub fn token_eq(mut self, eq: impl Fn(&T, &T) -> bool + Send + Sync + 'static) -> Self {
+        self.setup.token_eq = Some(Box::new(eq));
         self
     }
 
-    /// Where to fetch: for programs that keep their I/O on a runtime of its own. It needs its time driver enabled.
+    /// Sets the runtime to fetch in, for programs with a separate runtime for I/O. Its time driver must be enabled.
     ///
     /// Default: the runtime of the caller who finds that a fetch is due.
     pub fn runtime(mut self, runtime: Handle) -> Self {
@@ -162,7 +181,7 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
         self
     }
 
-    /// What the cache is called in logs and metrics.
+    /// Sets the name of the cache in logs and metrics.
     ///
     /// Default: `token`.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
@@ -170,20 +189,20 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
         self
     }
 
-    /// The cache. Nothing is fetched or started yet, unless it is to be [kept warm](Self::keep_warm).
+    /// Builds the cache. Nothing is fetched or spawned, unless the cache is [kept warm](Self::keep_warm).
     #[must_use]
     pub fn build(self) -> TokenCache<T> {
         let Self { setup, initial } = self;
-        let now = setup.clock.now();
-        let initial = initial.and_then(|token| Stored::new(&setup.policy, token, now, now, entropy::draw()).ok());
-        let cache = TokenCache { shared: Arc::new(Shared::new(setup, initial)) };
-        cache.keep_warm();
-        cache
+        let (now, sample) = (setup.clock.now(), (setup.jitter_sample)());
+        let initial = initial.and_then(|token| Entry::new(&setup.config, token, now, now, sample).ok());
+        let inner = Arc::new(Inner::new(setup, initial));
+        inner.ensure_kept_warm();
+        TokenCache { inner }
     }
 }
 
 impl<T> fmt::Debug for TokenCacheBuilder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenCacheBuilder").field("policy", &self.setup.policy).finish_non_exhaustive()
+        f.debug_struct("TokenCacheBuilder").field("config", &self.setup.config).finish_non_exhaustive()
     }
 }

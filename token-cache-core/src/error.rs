@@ -1,51 +1,52 @@
-//! [`Error`]: why there is no token, for all who waited for it.
+//! [`Error`]: why there is no token.
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::source::{BoxError, Permanent};
 
-/// Why a token could not be handed out.
+/// The reason why a cache could not return a token.
 ///
-/// Cheap to clone: all who waited for one fetch share its one error. [`kind`](Self::kind) says what can be done,
-/// [`source`](StdError::source) is the source's own error, [`retry_after`](Self::retry_after) tells when the cache will ask
-/// again.
+/// Cloning is cheap: all callers who waited for one fetch share its error. [`kind`](Self::kind) says what to do about it,
+/// [`source`](StdError::source) is the error of the token source, and [`retry_after`](Self::retry_after) is the time until the
+/// cache fetches again.
 ///
-/// `Display` is one sentence that ends with what the source's error says, because many who pass errors on show one level of
-/// them. `Debug` adds what lies below that one. Neither shows the `Debug` of the source's error, which might hold a token.
+/// `Display` is one sentence and includes the message of the source's error, because many libraries print only the outermost
+/// error. `Debug` adds the rest of the error chain. Neither uses the `Debug` of the source's error, which might contain a token.
 #[derive(Clone)]
 pub struct Error {
     cause: Arc<Cause>,
     retry_after: Option<Duration>,
 }
 
-/// What kind of failure it was, by what can be done about it.
+/// The kind of an [`Error`], by what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The source answered with a token that had already expired. Look at the issuer, and at this machine's clock.
+    /// The source returned a token that had already expired. Check the issuer, and the clock of this machine.
     AlreadyExpired,
-    /// A fetch was due outside of any tokio runtime, or on one that is shutting down. Call from within a live one.
+    /// A fetch was due outside a tokio runtime, or in one that is shutting down. Call from a running runtime.
     NoRuntime,
-    /// The source panicked. A bug of the source.
+    /// The source panicked. Fix the source.
     Panicked,
-    /// The source failed and says that asking again will not help. Mend the configuration.
+    /// The source failed, and retrying cannot help. Fix the configuration.
     Permanent,
-    /// The source answered with the very token that had been rejected. The cache will ask again by itself.
+    /// The source returned the rejected token again. The cache retries by itself.
     Rejected,
-    /// The source failed. The cache will ask again by itself.
+    /// The source failed. The cache retries by itself.
     Source,
-    /// The source did not answer within the `fetch_timeout`. The cache will ask again by itself.
+    /// The source did not answer within the `fetch_timeout`. The cache retries by itself.
     TimedOut,
-    /// The source's token does not live for as long as [`get_valid_for`](crate::TokenCache::get_valid_for) was asked for.
-    /// Ask for less, or have the issuer give longer ones.
+    /// The source's tokens are not valid for as long as [`get_valid_for`](crate::TokenCache::get_valid_for) requires. Require
+    /// less, or configure the issuer.
     TooShort,
 }
 
 impl Error {
-    /// What kind of failure it was.
+    /// Returns the kind of the failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &*self.cause {
@@ -60,16 +61,17 @@ impl Error {
         }
     }
 
-    /// How long from now until the cache asks its source again, if it is asked for a token by then. `None` where that
-    /// does not depend on time.
+    /// Returns the time from now until the cache can fetch again. `None` if that does not depend on time.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
+    /// An error of the source, which is permanent if any error in its chain is marked so.
     pub(crate) fn from_source(error: BoxError) -> Self {
         match error.downcast::<Permanent>() {
             Ok(permanent) => Cause::Permanent(permanent.0).into(),
+            Err(error) if chain(&*error).any(|error| error.is::<Permanent>()) => Cause::Permanent(error).into(),
             Err(error) => Cause::Source(error).into(),
         }
     }
@@ -90,12 +92,12 @@ impl Error {
         Cause::Rejected.into()
     }
 
-    pub(crate) fn timed_out(after: Duration) -> Self {
-        Cause::TimedOut(after).into()
+    pub(crate) fn timed_out(timeout: Duration) -> Self {
+        Cause::TimedOut(timeout).into()
     }
 
-    pub(crate) fn too_short(wanted: Duration, got: Duration) -> Self {
-        Cause::TooShort { wanted, got }.into()
+    pub(crate) fn too_short(required: Duration, available: Duration) -> Self {
+        Cause::TooShort { required, available }.into()
     }
 
     pub(crate) fn with_retry_after(&self, retry_after: Duration) -> Self {
@@ -103,11 +105,16 @@ impl Error {
     }
 }
 
+/// An error and the errors that caused it.
+fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    iter::successors(Some(error), |&error| error.source())
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.cause.fmt(f)?;
-        if let Some(span) = self.retry_after {
-            write!(f, " (next attempt in {span:.1?} at the earliest)")?;
+        if let Some(wait) = self.retry_after {
+            write!(f, " (next attempt in {wait:.1?})")?;
         }
         self.source().map_or(Ok(()), |source| write!(f, ": {source}"))
     }
@@ -116,12 +123,7 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")?;
-        let mut source = self.source().and_then(StdError::source);
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
+        chain(self).skip(2).try_for_each(|error| write!(f, ": {error}"))
     }
 }
 
@@ -133,25 +135,25 @@ impl StdError for Error {
 
 #[derive(thiserror::Error)]
 enum Cause {
-    #[error("the token source answered with a token that had already expired")]
+    #[error("the token source returned a token that had already expired")]
     AlreadyExpired,
-    #[error("a token has to be fetched, but there is no running tokio runtime on this thread")]
+    #[error("a token must be fetched, but there is no running tokio runtime on this thread")]
     NoRuntime,
     #[error("the token source panicked")]
     Panicked,
-    #[error("the token source failed, and says that asking again will not help")]
+    #[error("the token source failed permanently")]
     Permanent(#[source] BoxError),
-    #[error("the token source answered with the very token that had been rejected")]
+    #[error("the token source returned the rejected token again")]
     Rejected,
     #[error("the token source failed")]
     Source(#[source] BoxError),
     #[error("the token source did not answer within {0:?}")]
     TimedOut(Duration),
-    #[error("a token valid for {wanted:?} was asked for, but the source's is valid for {got:.1?}")]
-    TooShort { wanted: Duration, got: Duration },
+    #[error("a token valid for {required:?} is required, but the source's token is valid for {available:.1?}")]
+    TooShort { required: Duration, available: Duration },
 }
 
-// thiserror asks for `Debug`; a source's own could print more than its `Display` does.
+// Required by thiserror. A derived `Debug` would print that of the source's error.
 impl fmt::Debug for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -1,70 +1,70 @@
-//! [`Event`]: what happens to a cache, off the path of a hit.
+//! [`Event`]: what happens to a cache, except hits.
 
 use std::time::Duration;
 
 use crate::error::Error;
 
-/// Something that happened to a cache. Reading a token that is at hand emits nothing. It holds no token.
+/// A change of a cache. A read that only returns the stored token emits none. Events contain no token.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// The source is being asked.
+    /// A fetch started.
     #[non_exhaustive]
     FetchStarted {
-        /// Why.
+        /// Why it started.
         reason: FetchReason,
     },
-    /// A new token is stored.
+    /// A fetch succeeded, and its token is stored.
     #[non_exhaustive]
     FetchSucceeded {
-        /// Its number.
+        /// The number of the token.
         generation: u64,
-        /// Time until it expires. `None` if it never does.
+        /// The time until the token expires. `None` if it never does.
         remaining: Option<Duration>,
-        /// How long the fetch took.
+        /// The duration of the fetch.
         took: Duration,
     },
-    /// No new token could be had. The one stored, if any, stays.
+    /// A fetch failed. The stored token, if any, stays.
     #[non_exhaustive]
     FetchFailed {
-        /// Why, and when the next attempt is due.
+        /// The failure, and when the next fetch can start.
         error: Error,
-        /// How many fetches in a row have failed, with this one.
+        /// The number of consecutive failures, including this one.
         failures: u32,
-        /// How long the fetch took.
+        /// The duration of the fetch.
         took: Duration,
     },
-    /// The source is down, and a token that has expired was handed out. Told once a decision, not once a caller.
+    /// The source is down, and an expired token is returned. Emitted once per token.
     #[non_exhaustive]
     ServedExpired {
-        /// Its number.
+        /// The number of the token.
         generation: u64,
     },
-    /// A caller has dropped the stored token.
+    /// A caller invalidated the stored token.
     #[non_exhaustive]
     Invalidated {
-        /// Its number.
+        /// The number of the token.
         generation: u64,
     },
 }
 
-/// Who is told.
+/// Receives the events of a cache.
 pub(crate) type Listener = Box<dyn Fn(&Event) + Send + Sync>;
 
-/// Why a fetch began.
+/// Why a fetch started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FetchReason {
-    /// There had been no token.
+    /// No token was stored yet.
     Empty,
     /// The token had expired.
     Expired,
     /// The token had been invalidated.
     Invalidated,
-    /// Less than the `expiry_buffer` was left.
+    /// The remaining lifetime was less than the `expiry_buffer`.
     NearExpiry,
-    /// [`TokenCache::refresh`](crate::TokenCache::refresh) asked for it.
+    /// A caller called [`TokenCache::refresh`](crate::TokenCache::refresh).
     Requested,
-    /// Less than the `min_ttl` was left.
+    /// The remaining lifetime was less than the `min_ttl`, or less than a caller required.
     TooShort,
 }

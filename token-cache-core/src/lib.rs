@@ -1,4 +1,4 @@
-//! A cache for tokens that expire: one fetch for all who ask, refreshed before the expiry, and never in a caller's way.
+//! A cache for tokens that expire: one fetch for all callers, refreshed before the expiry.
 //!
 //! ```
 //! use std::time::Duration;
@@ -7,66 +7,68 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), token_cache_core::Error> {
 //! let cache = TokenCache::builder(source_fn(|| async {
-//!     // Ask whoever issues the tokens.
+//!     // Request a token from its issuer.
 //!     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
 //! }))
 //! .build();
 //!
 //! let token = cache.get().await?; // fetched
 //! assert_eq!(*token, "token");
-//! assert!(std::sync::Arc::ptr_eq(&token, &cache.get().await?)); // at hand
+//! assert!(std::sync::Arc::ptr_eq(&token, &cache.get().await?)); // cached
 //!
-//! cache.invalidate(&token); // the service has answered 401
+//! cache.invalidate(&token); // after a service has answered 401
 //! assert!(cache.peek().is_none());
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # What a caller may rely on
+//! # Guarantees
 //!
 //! ```text
 //!  stored            expires_at - expiry_buffer      expires_at - min_ttl     expires_at
 //!    |------- Fresh -------|--------- NearExpiry ---------|----- TooShort ------|-- Expired -->
-//!    hand out              hand out, refresh behind       fetch first, else      fetch first, else
-//!                                                         hand out what is left  one shared error
+//!    return it             return it, refresh             fetch first, else      fetch first, else
+//!                          in the background              return what is left    one shared error
 //! ```
 //!
-//! - With a token at hand, [`get`](TokenCache::get) returns without waiting: not for a lock, not for the network, not for
-//!   another caller. A hit takes no lock and allocates nothing, also while a refresh is under way or a backoff runs.
-//! - It never returns an expired token, and never an error while an unexpired one is stored: whatever the source does
-//!   wrong, what is stored stays.
-//! - There is one fetch at a time. It belongs to no caller: dropping a future cancels nobody else. All who wait for it get
-//!   its one result, success or error.
-//! - Fetches are paced: [`min_refresh_interval`](TokenCacheBuilder::min_refresh_interval) apart after a success, and by a
-//!   growing backoff after failures.
-//! - The buffers scale with the token, so that one of ten seconds works as well as one of twelve hours.
-//! - Expiry is kept on the wall clock and on the monotonic one, and the stricter one counts.
-//! - No `Debug`, error or event holds a token.
+//! - While a usable token is cached, [`get`](TokenCache::get) never blocks on a lock, the network or another caller. A hit
+//!   takes no lock and does not allocate, also while a refresh runs or a backoff lasts.
+//! - It never returns an expired token, and never an error while an unexpired one is stored. A failing source never evicts a
+//!   cached token.
+//! - At most one fetch runs at a time. It belongs to no caller: dropping a future cancels nothing for others. All callers who
+//!   wait for it get its one result, success or error.
+//! - Fetches are paced: by the [`min_refresh_interval`](TokenCacheBuilder::min_refresh_interval) after a success, and by an
+//!   exponential backoff after failures.
+//! - The buffers scale with the token's lifetime, so a token of ten seconds works as well as one of twelve hours.
+//! - The expiry is kept in wall time and in monotonic time, and the stricter one counts.
+//! - No `Debug`, error or event contains a token.
 //!
-//! By choice: [`initial`](TokenCacheBuilder::initial) seeds the cache,
-//! [`stale_if_error`](TokenCacheBuilder::stale_if_error) outlives an issuer,
-//! [`keep_warm`](TokenCacheBuilder::keep_warm) refreshes without being read, [`subscribe`](TokenCache::subscribe) tells of
-//! new tokens.
+//! Optional: [`initial`](TokenCacheBuilder::initial) seeds the cache,
+//! [`stale_if_error`](TokenCacheBuilder::stale_if_error) bridges a longer outage of the issuer,
+//! [`keep_warm`](TokenCacheBuilder::keep_warm) refreshes without reads, and [`subscribe`](TokenCache::subscribe) reports new
+//! tokens.
 //!
 //! # Features
 //!
-//! None is on by default. The label and field `cache` is the [`name`](TokenCacheBuilder::name).
+//! None is enabled by default. The label and field `cache` is the [`name`](TokenCacheBuilder::name) of the cache.
 //!
-//! - `tracing`: a span `token_fetch` (fields `cache`, `reason`) around each fetch, and one event for each [`Event`]: `info` for
-//!   a new and a rejected token, `warn` for an expired one that is handed out and for the first, second, fourth, eighth ...
-//!   failure in a row, `debug` for the rest.
+//! - `tracing`: a span `token_fetch` (fields `cache`, `reason`) for each fetch, and an event for each [`Event`]: `info` for a
+//!   new and an invalidated token, `warn` for an expired token that is served and for the first, second, fourth, eighth, ...
+//!   consecutive failure, `debug` for the rest.
 //! - `metrics`: the counters `token_cache_fetches_total` (labels `cache`, `outcome`: `ok` or `failed`),
 //!   `token_cache_invalidations_total` and `token_cache_served_expired_total` (`cache`), the histogram
-//!   `token_cache_fetch_seconds` (`cache`, `outcome`; seconds) and the gauge `token_cache_failures` (`cache`; failures in a
-//!   row).
-//! - `tower`: `BearerLayer` puts tokens on HTTP and gRPC requests, and sends those again whose token was rejected.
-//! - `object_store-0_12`, `object_store-0_13`, `object_store-0_14`: [`TokenCache`] and [`View`] are a `CredentialProvider` of
-//!   that version. Any of them may be on together. 0.14 brings no HTTP client and no crypto.
-//! - `reqsign-3`: both are a `ProvideCredential` of reqsign-core 3, for OpenDAL and Iceberg.
+//!   `token_cache_fetch_seconds` (`cache`, `outcome`; seconds) and the gauge `token_cache_failures` (`cache`; consecutive
+//!   failures).
+//! - `tower`: `BearerLayer` adds tokens to HTTP and gRPC requests, and retries those whose token was rejected.
+//! - `object_store-0_12`, `object_store-0_13`, `object_store-0_14`: [`TokenCache`] and [`View`] implement the
+//!   `CredentialProvider` of that version. They can be combined. 0.14 adds no HTTP client and no cryptography.
+//! - `reqsign-3`: both implement the `ProvideCredential` of reqsign-core 3, for OpenDAL and Iceberg.
+//! - `test-util`: the module `test_util` with a virtual clock, a mock source and a harness. Use it through the crate
+//!   `token-cache-testing`.
 //!
-//! # Under object_store
+//! # Use with object_store
 //!
-//! A cache of what a store wants, or a view that makes it out of another token, goes into its `with_credentials`:
+//! Pass a cache of the store's credential type, or a view that converts another token, to `with_credentials`:
 //!
 //! ```
 //! # #[cfg(feature = "object_store-0_14")] {
@@ -88,14 +90,14 @@
 //! # }
 //! ```
 //!
-//! # What it costs
+//! # Performance
 //!
-//! A hit costs 16 ns where two clock reads cost 42: [`performance`] has the numbers, how they come about, and those of others.
+//! [`performance`] has the cost of a hit, a rotation and a cold start, next to other caches.
 //!
-//! # What it does not do
+//! # Limits
 //!
-//! It keeps one token, not one per key; it stores nothing on disk; and it does not ask twice within one fetch, which is
-//! the source's to decide.
+//! A cache holds one token, not one per key. It stores nothing on disk. It does not retry within a fetch; retrying is up to the
+//! source.
 
 #[cfg(feature = "tower")]
 mod bearer;
@@ -105,33 +107,32 @@ pub mod performance {}
 mod builder;
 mod cache;
 mod clock;
-mod entropy;
+mod config;
+mod deadline;
+mod driver;
 mod error;
 mod event;
-mod flight;
-mod notes;
+mod fetch;
+mod inner;
+mod jitter;
+mod keep_warm;
 #[cfg(any(feature = "object_store-0_12", feature = "object_store-0_13", feature = "object_store-0_14"))]
 mod object_store;
-mod observe;
-mod policy;
-mod published;
+mod pending;
 #[cfg(feature = "reqsign-3")]
 mod reqsign;
-mod runtime;
-mod shared;
+mod rt;
+mod snapshot;
 mod source;
 mod state;
 mod status;
 mod subscription;
-mod sync;
-mod task;
+mod telemetry;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 mod token;
 mod view;
-mod warm;
 
-#[cfg(token_cache_loom)]
-#[doc(hidden)]
-pub use crate::runtime::block_on;
 pub use async_trait::async_trait;
 
 #[cfg(feature = "tower")]
@@ -141,6 +142,9 @@ pub use crate::cache::{TokenCache, WeakTokenCache};
 pub use crate::clock::{Clock, SystemClock, TimePoint};
 pub use crate::error::{Error, ErrorKind};
 pub use crate::event::{Event, FetchReason};
+#[cfg(token_cache_loom)]
+#[doc(hidden)]
+pub use crate::rt::block_on;
 pub use crate::source::{BoxError, TokenSource, permanent, source_fn};
 pub use crate::status::{Freshness, Status};
 pub use crate::subscription::Subscription;

@@ -1,4 +1,4 @@
-//! The object_store side: one macro over its versions.
+//! `CredentialProvider` of each supported version of object_store.
 
 macro_rules! provider {
     ($feature:literal, $object_store:ident) => {
@@ -11,7 +11,7 @@ macro_rules! provider {
 
             use crate::{TokenCache, View};
 
-            /// The source of its error is the cache's own [`Error`](crate::Error).
+            /// The source of the error is the [`Error`](crate::Error) of the cache.
             #[async_trait]
             impl<T: Send + Sync + 'static> CredentialProvider for TokenCache<T> {
                 type Credential = T;
@@ -21,7 +21,7 @@ macro_rules! provider {
                 }
             }
 
-            /// The source of its error is the cache's own [`Error`](crate::Error).
+            /// The source of the error is the [`Error`](crate::Error) of the cache.
             #[async_trait]
             impl<T, U> CredentialProvider for View<T, U>
             where

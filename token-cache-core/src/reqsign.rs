@@ -1,4 +1,4 @@
-//! The reqsign side.
+//! `ProvideCredential` of reqsign-core.
 
 use reqsign_core::{Context, Error, ErrorKind as Kind, ProvideCredential, Result};
 
@@ -6,10 +6,10 @@ use crate::cache::TokenCache;
 use crate::error::ErrorKind;
 use crate::view::View;
 
-/// It gives out a copy, as reqsign asks for it. The source of its error is the cache's own [`Error`](crate::Error).
+/// Returns a copy of the token, as reqsign requires. The source of the error is the [`Error`](crate::Error) of the cache.
 ///
-/// A `Signer` keeps that copy, and asks again only once the copy itself says that its end is near. So let it say when that
-/// is; where a store rejects a credential before that, invalidating it in the cache is not heard by the signer.
+/// A `Signer` keeps that copy until the copy itself reports that it is about to expire, so the credential type must know its
+/// expiry. If a store rejects a credential before that, the signer does not notice that it is invalidated in the cache.
 impl<T: Clone + Send + Sync + Unpin + 'static> ProvideCredential for TokenCache<T> {
     type Credential = T;
 
@@ -18,7 +18,7 @@ impl<T: Clone + Send + Sync + Unpin + 'static> ProvideCredential for TokenCache<
     }
 }
 
-/// As that of [`TokenCache`].
+/// As for [`TokenCache`].
 impl<T, U> ProvideCredential for View<T, U>
 where
     T: Send + Sync + 'static,
@@ -32,7 +32,7 @@ where
 }
 
 fn error(error: crate::Error) -> Error {
-    let for_good = error.kind() == ErrorKind::Permanent;
-    let kind = if for_good { Kind::CredentialInvalid } else { Kind::Unexpected };
-    Error::new(kind, error.to_string()).set_retryable(!for_good).with_source(error)
+    let permanent = error.kind() == ErrorKind::Permanent;
+    let kind = if permanent { Kind::CredentialInvalid } else { Kind::Unexpected };
+    Error::new(kind, error.to_string()).set_retryable(!permanent).with_source(error)
 }

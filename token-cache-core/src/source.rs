@@ -1,4 +1,4 @@
-//! [`TokenSource`]: what gets a new token.
+//! [`TokenSource`]: fetches new tokens.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,21 +8,21 @@ use async_trait::async_trait;
 
 use crate::token::TemporaryToken;
 
-/// Any error a source may fail with.
+/// Any error of a source.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Gets new tokens from whoever issues them: one call of [`fetch`](Self::fetch) is one question asked.
+/// Fetches new tokens from their issuer. Each call of [`fetch`](Self::fetch) makes one request.
 ///
-/// A source does not cache, retry or time out on the cache's behalf: pacing, sharing and
-/// [`fetch_timeout`](crate::TokenCacheBuilder::fetch_timeout) are the cache's part.
+/// A source does not cache, share or time out: the cache does that, with
+/// [`fetch_timeout`](crate::TokenCacheBuilder::fetch_timeout). Retries within one fetch are up to the source.
 ///
 /// ```
 /// # use std::time::Duration;
 /// # use token_cache_core::{BoxError, TemporaryToken, TokenSource, async_trait};
-/// struct Metadata;
+/// struct MetadataServer;
 ///
 /// #[async_trait]
-/// impl TokenSource for Metadata {
+/// impl TokenSource for MetadataServer {
 ///     type Token = String;
 ///
 ///     async fn fetch(&self) -> Result<TemporaryToken<String>, BoxError> {
@@ -32,18 +32,18 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// ```
 #[async_trait]
 pub trait TokenSource: Send + Sync + 'static {
-    /// What is handed out, as `Arc<Token>`.
+    /// The token that the cache returns as `Arc<Token>`.
     type Token: Send + Sync + 'static;
 
-    /// Asks for a new token.
+    /// Requests a new token.
     ///
-    /// Runs in a task of its own, never twice at once for one cache. It is dropped at an await point when it outlasts
-    /// the `fetch_timeout`, or when the last handle of the cache is gone.
+    /// A cache runs this in a task, once at a time. It drops the future at an await point after the `fetch_timeout`, or when
+    /// the last handle of the cache is dropped.
     ///
     /// # Errors
     ///
-    /// Whatever went wrong. The callers see it as [`Error::source`](std::error::Error::source), so its text must hold
-    /// no secret. Wrapped in [`permanent`], callers are told that asking again will not help.
+    /// Any failure. Callers see it as [`Error::source`](std::error::Error::source), so its text must not contain secrets. Wrap
+    /// it in [`permanent`] if retrying cannot help.
     async fn fetch(&self) -> Result<TemporaryToken<Self::Token>, BoxError>;
 }
 
@@ -56,14 +56,14 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
     }
 }
 
-/// A source made of an async closure.
+/// Creates a source from an async closure.
 ///
 /// ```
 /// # use std::time::{Duration, SystemTime};
 /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
-/// # async fn ask() -> std::io::Result<(String, SystemTime)> { Ok(("a".into(), SystemTime::now())) }
+/// # async fn request() -> std::io::Result<(String, SystemTime)> { Ok(("a".into(), SystemTime::now())) }
 /// let source = source_fn(|| async {
-///     let (token, expires_at) = ask().await?;
+///     let (token, expires_at) = request().await?;
 ///     Ok::<_, std::io::Error>(TemporaryToken::new(token, expires_at))
 /// });
 /// let cache = TokenCache::builder(source).build();
@@ -96,14 +96,15 @@ where
     }
 }
 
-/// Marks an error as one that asking again will not mend: a role that does not exist, a key that was revoked.
+/// Marks an error as permanent: retrying cannot help, because a role does not exist or a key was revoked.
 ///
-/// Callers see [`ErrorKind::Permanent`](crate::ErrorKind::Permanent). The cache asks again all the same, no faster than
-/// after any other failure, so that it recovers by itself once somebody has mended the cause.
+/// Callers get [`ErrorKind::Permanent`](crate::ErrorKind::Permanent), also if the marked error is wrapped in others. The cache
+/// fetches again after the same backoff as for other errors, so it recovers once the cause is fixed.
 pub fn permanent(error: impl Into<BoxError>) -> BoxError {
     Box::new(Permanent(error.into()))
 }
 
+/// A marker that is invisible in the error chain.
 pub(crate) struct Permanent(pub(crate) BoxError);
 
 impl fmt::Debug for Permanent {

@@ -1,280 +1,265 @@
-//! The one decision a cache makes: [`checkout`](State::checkout). What the outcomes do to it is in `outcome`, what follows
-//! for those who look on is in `view`.
+//! [`State`]: everything a cache knows, and its decision for each caller.
 //!
-//! Pure: no clock, no lock, no task, no randomness. `now` and the `draw` of the jitter are arguments.
+//! Pure: no clock, lock, task or randomness. The time and the jitter samples are arguments, and a fetch is a number.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{Deadline, TimePoint};
+use crate::clock::TimePoint;
+use crate::config::Config;
 use crate::error::Error;
 use crate::event::FetchReason;
-use crate::flight::Flight;
-use crate::policy::Policy;
-use crate::status::Freshness;
 
-mod outcome;
-mod stored;
-mod view;
+mod entry;
+mod freshness;
+mod queries;
+mod transitions;
 
-pub(crate) use self::outcome::Answer;
-pub(crate) use self::stored::Stored;
-pub(crate) use self::view::Warm;
+pub(crate) use self::entry::Entry;
+use self::freshness::FetchDue;
+pub(crate) use self::queries::KeepWarm;
+pub(crate) use self::transitions::{FetchOutcome, FetchResult, TokenEq};
 
-/// Everything a cache knows.
 pub(crate) struct State<T> {
-    stored: Option<Stored<T>>,
-    /// The token that was dropped last, for as long as there is no newer one.
+    entry: Option<Entry<T>>,
+    /// The token that was invalidated last, until a newer one is stored.
     rejected: Option<Arc<T>>,
-    airborne: Option<Airborne>,
-    last: Option<Attempt>,
-    /// Counts the tokens stored, so that each has a number.
+    in_flight: Option<InFlight>,
+    last_attempt: Option<Attempt>,
+    /// The number of tokens stored so far.
     generation: u64,
-    /// The last of which it was told that it is handed out past its expiry.
-    told_expired: u64,
-    /// When a caller came by last, on the monotonic hand.
-    read: Duration,
+    /// The generation for which the event about serving an expired token was emitted.
+    last_stale_event: u64,
+    /// When a caller last asked for a token, in monotonic time.
+    last_access: Duration,
+    /// The number of fetches started so far.
+    fetches: u64,
 }
 
-/// The one fetch under way, or waiting for its time to depart.
-struct Airborne {
-    flight: Arc<Flight>,
+/// The number of a fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FetchId(u64);
+
+/// The only fetch that runs or waits for its start.
+struct InFlight {
+    id: FetchId,
     not_before: Duration,
-    began: Option<Duration>,
-    /// A token was rejected after this had begun: it may bring that very one.
-    doubted: bool,
-    /// Until when callers who have something to fall back on wait for it; set by the first of them.
-    patience: Option<Duration>,
+    started: Option<Duration>,
+    /// The stored token was invalidated after this fetch had started, so it may return that token again.
+    started_before_invalidation: bool,
+    /// Until when callers who have a usable token wait for it. The first of them sets it.
+    soft_deadline: Option<Duration>,
 }
 
-/// The last fetch that has begun.
+/// The last fetch that started.
 struct Attempt {
-    began: Duration,
+    started: Duration,
     failure: Option<Failure>,
 }
 
 struct Failure {
     error: Error,
     at: Duration,
-    in_a_row: u32,
-    draw: f64,
-    /// The end of the backoff.
-    until: Duration,
+    consecutive_failures: u32,
+    jitter_sample: f64,
+    backoff_end: Duration,
 }
 
-/// What a caller is to do.
-pub(crate) enum Checkout<T> {
-    /// Take this one.
-    Ready(Arc<T>),
-    /// Take this one, and let the flight depart.
-    ReadyAndRefresh(Arc<T>, Departure),
-    /// Wait for this flight.
-    Wait(Waiting),
-    /// Let this flight depart, then wait for it.
-    Fetch(Departure, Waiting),
-    /// There is nothing to be had for now.
-    Refused(Error),
+/// What a caller wants.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request {
+    /// The token must be valid for at least this long.
+    pub(crate) min_remaining: Duration,
+    /// Whether there is a runtime to fetch in.
+    pub(crate) can_fetch: bool,
 }
 
-/// For what to wait, and how long; on the monotonic hand.
-pub(crate) struct Waiting {
-    pub(crate) flight: Arc<Flight>,
-    /// Until when, for one who has something to fall back on.
-    pub(crate) patience: Option<Duration>,
-    /// From when on the flight counts as one that will not end.
-    pub(crate) overdue: Duration,
+/// What a caller has to do.
+pub(crate) enum Decision<T> {
+    /// Return the token.
+    Serve(Arc<T>),
+    /// Start the fetch and return the token.
+    ServeAndFetch(Arc<T>, FetchTicket),
+    /// Wait for the current fetch.
+    Wait(Wait),
+    /// Start the fetch and wait for it.
+    FetchAndWait(FetchTicket, Wait),
+    /// Return the error.
+    Fail(Error),
 }
 
-/// A flight that whoever is given this has to launch.
-pub(crate) struct Departure {
-    pub(crate) flight: Arc<Flight>,
+/// How long to wait for the current fetch, in monotonic time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wait {
+    /// For a caller who has a usable token.
+    pub(crate) soft_deadline: Option<Duration>,
+    /// When the fetch has timed out.
+    pub(crate) hard_deadline: Duration,
+}
+
+/// A fetch that the caller has to start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FetchTicket {
     pub(crate) reason: FetchReason,
-    /// On the monotonic hand; now, if it may depart at once.
+    /// In monotonic time.
     pub(crate) not_before: Duration,
 }
 
-/// What there is for a caller, were nothing fetched.
-enum Hold<T> {
-    Good(Arc<T>),
-    /// Good, but it is time to refresh.
-    Near(Arc<T>),
-    /// Better than an error, for so long.
-    Last(Arc<T>, Duration),
-    Nothing,
-}
-
 impl<T> State<T> {
-    pub(crate) fn new(stored: Option<Stored<T>>, now: TimePoint) -> Self {
-        let generation = u64::from(stored.is_some());
-        Self { stored, rejected: None, airborne: None, last: None, generation, told_expired: 0, read: now.monotonic }
+    pub(crate) fn new(entry: Option<Entry<T>>, now: TimePoint) -> Self {
+        Self {
+            generation: u64::from(entry.is_some()),
+            entry,
+            rejected: None,
+            in_flight: None,
+            last_attempt: None,
+            last_stale_event: 0,
+            last_access: now.monotonic,
+            fetches: 0,
+        }
     }
 
-    /// What a caller is to do who wants a token now, and one that lasts for `want`. Without `can_fetch` no flight departs.
-    pub(crate) fn checkout(&mut self, policy: &Policy, now: TimePoint, want: Duration, can_fetch: bool) -> Checkout<T> {
-        self.read = now.monotonic;
-        let departs = can_fetch && self.may_depart(policy, now);
-        match self.hold(policy, now, want) {
-            Hold::Good(token) => Checkout::Ready(token),
-            Hold::Near(token) if departs => {
-                Checkout::ReadyAndRefresh(token, self.depart(policy, FetchReason::NearExpiry, now.monotonic, None).0)
+    /// Decides for a caller of `get`.
+    pub(crate) fn get(&mut self, config: &Config, now: TimePoint, request: Request) -> Decision<T> {
+        self.last_access = now.monotonic;
+        let can_start = request.can_fetch && self.fetch_allowed(config, now);
+        let row = self.freshness_row(config, now);
+        let (freshness, fetch) = (row.freshness, row.fetch);
+        let Some((token, usable_until)) = row.usable_for(request.min_remaining, now) else {
+            return self.wait_or_fail(config, now, request);
+        };
+        match fetch {
+            FetchDue::Background if can_start => {
+                let (ticket, _) = self.start_fetch(config, FetchReason::NearExpiry, now.monotonic, None);
+                Decision::ServeAndFetch(token, ticket)
             }
-            Hold::Near(token) => Checkout::Ready(token),
-            Hold::Last(token, left) if can_fetch => self.wait_a_little(policy, now, departs, token, left),
-            Hold::Last(token, _) => Checkout::Ready(token),
-            Hold::Nothing => self.wait_or_refuse(policy, now, want, can_fetch),
+            FetchDue::First if request.can_fetch => {
+                let reason = self.fetch_reason(freshness);
+                let remaining = usable_until.remaining(now).unwrap_or(Duration::MAX);
+                self.wait_bounded(config, now, can_start.then_some(reason), token, remaining)
+            }
+            FetchDue::No | FetchDue::Background | FetchDue::First => Decision::Serve(token),
         }
     }
 
-    /// What a caller who asks for a fetch is to do.
-    pub(crate) fn refresh(&mut self, policy: &Policy, now: TimePoint, can_fetch: bool) -> Checkout<T> {
-        self.read = now.monotonic;
-        let departs = self.may_depart(policy, now);
-        if departs && can_fetch {
-            let (departure, waiting) = self.depart(policy, FetchReason::Requested, now.monotonic, None);
-            return Checkout::Fetch(departure, waiting);
+    /// Decides for a caller of `refresh`.
+    pub(crate) fn refresh(&mut self, config: &Config, now: TimePoint, can_fetch: bool) -> Decision<T> {
+        self.last_access = now.monotonic;
+        let allowed = self.fetch_allowed(config, now);
+        if allowed && can_fetch {
+            let (ticket, wait) = self.start_fetch(config, FetchReason::Requested, now.monotonic, None);
+            return Decision::FetchAndWait(ticket, wait);
         }
-        match (&self.airborne, self.refusal(policy, now), self.peek(now)) {
-            // Within the pacing, the result of the last attempt.
-            (None, None, Some(token)) if !departs => Checkout::Ready(token),
-            _ => self.wait_or_refuse(policy, now, Duration::ZERO, can_fetch),
+        match (&self.in_flight, self.refusal(config, now), self.valid_token(now)) {
+            // Within the interval after a success: the result of that fetch.
+            (None, None, Some(token)) if !allowed => Decision::Serve(token),
+            _ => self.wait_or_fail(config, now, Request { min_remaining: Duration::ZERO, can_fetch }),
         }
     }
 
-    /// One who has something to fall back on waits for a tenth of the time for which that is good, at the most.
-    fn wait_a_little(
+    /// Decides for a caller who can use the stored token for another `remaining`, and so waits for at most 10 % of that.
+    /// Starts a fetch if there is a `reason` to.
+    fn wait_bounded(
         &mut self,
-        policy: &Policy,
+        config: &Config,
         now: TimePoint,
-        departs: bool,
+        reason: Option<FetchReason>,
         token: Arc<T>,
-        left: Duration,
-    ) -> Checkout<T> {
-        let patience = now.monotonic.saturating_add(left / 10);
-        if departs {
-            let reason =
-                if self.freshness(now) == Freshness::Expired { FetchReason::Expired } else { FetchReason::TooShort };
-            let (departure, waiting) = self.depart(policy, reason, now.monotonic, Some(patience));
-            return Checkout::Fetch(departure, waiting);
+        remaining: Duration,
+    ) -> Decision<T> {
+        let soft_deadline = now.monotonic.saturating_add(remaining / 10);
+        if let Some(reason) = reason {
+            let (ticket, wait) = self.start_fetch(config, reason, now.monotonic, Some(soft_deadline));
+            return Decision::FetchAndWait(ticket, wait);
         }
-        let Some(airborne) = &mut self.airborne else { return Checkout::Ready(token) };
-        let patience = *airborne.patience.get_or_insert(patience);
-        if now.monotonic < patience {
-            Checkout::Wait(airborne.waiting(policy, Some(patience)))
+        let Some(in_flight) = &mut self.in_flight else { return Decision::Serve(token) };
+        // The first waiter sets the deadline. Per-caller deadlines would make a hung source delay every request.
+        let soft_deadline = *in_flight.soft_deadline.get_or_insert(soft_deadline);
+        if now.monotonic < soft_deadline {
+            Decision::Wait(in_flight.wait(config, Some(soft_deadline)))
         } else {
-            Checkout::Ready(token)
+            Decision::Serve(token)
         }
     }
 
-    /// One to whom nothing that is stored is of use waits for as long as it takes, unless the last error says not to.
-    fn wait_or_refuse(&mut self, policy: &Policy, now: TimePoint, want: Duration, can_fetch: bool) -> Checkout<T> {
-        if let Some(airborne) = &self.airborne {
-            return Checkout::Wait(airborne.waiting(policy, None));
+    /// Decides for a caller who cannot use the stored token.
+    fn wait_or_fail(&mut self, config: &Config, now: TimePoint, request: Request) -> Decision<T> {
+        if let Some(in_flight) = &self.in_flight {
+            return Decision::Wait(in_flight.wait(config, None));
         }
-        if let Some(error) = self.refusal(policy, now) {
-            return Checkout::Refused(error);
+        if let Some(error) = self.refusal(config, now) {
+            return Decision::Fail(error);
         }
-        let not_before = self.next_attempt(policy).max(now.monotonic);
-        let reason = match &self.stored {
-            // The source has just shown how long its tokens live.
-            Some(stored) if now.monotonic < not_before && !stored.lasted(want) => {
-                return Checkout::Refused(stored.too_short_for(want, now));
-            }
-            Some(stored) if stored.expires.is_ahead_of(now) => FetchReason::TooShort,
-            Some(_) => FetchReason::Expired,
-            None if self.rejected.is_some() => FetchReason::Invalidated,
-            None => FetchReason::Empty,
+        let not_before = self.next_attempt(config).max(now.monotonic);
+        if let Some(entry) = &self.entry
+            && now.monotonic < not_before
+            && !entry.was_valid_for(request.min_remaining)
+        {
+            // The source has just shown how long its tokens are valid.
+            return Decision::Fail(entry.too_short(request.min_remaining, now));
+        }
+        if !request.can_fetch {
+            return Decision::Fail(Error::no_runtime());
+        }
+        let reason = match self.fetch_reason(self.freshness_row(config, now).freshness) {
+            FetchReason::NearExpiry => FetchReason::TooShort,
+            reason => reason,
         };
-        if !can_fetch {
-            return Checkout::Refused(Error::no_runtime());
-        }
-        let (departure, waiting) = self.depart(policy, reason, not_before, None);
-        Checkout::Fetch(departure, waiting)
+        let (ticket, wait) = self.start_fetch(config, reason, not_before, None);
+        Decision::FetchAndWait(ticket, wait)
     }
 
-    fn hold(&self, policy: &Policy, now: TimePoint, want: Duration) -> Hold<T> {
-        let Some(stored) = self.stored.as_ref().filter(|stored| stored.expires.leaves(want, now)) else {
-            return Hold::Nothing;
+    fn start_fetch(
+        &mut self,
+        config: &Config,
+        reason: FetchReason,
+        not_before: Duration,
+        soft_deadline: Option<Duration>,
+    ) -> (FetchTicket, Wait) {
+        self.fetches += 1;
+        let in_flight = InFlight {
+            id: FetchId(self.fetches),
+            not_before,
+            started: None,
+            started_before_invalidation: false,
+            soft_deadline,
         };
-        let token = Arc::clone(&stored.token);
-        match (self.freshness(now), self.last_resort(policy)) {
-            (Freshness::Fresh, _) => Hold::Good(token),
-            (Freshness::NearExpiry, _) => Hold::Near(token),
-            (Freshness::TooShort, _) => Hold::Last(token, stored.expires.remaining(now).unwrap_or_default()),
-            (Freshness::Expired, Some(end)) if end.is_ahead_of(now) => {
-                Hold::Last(token, end.remaining(now).unwrap_or_default())
-            }
-            (Freshness::Expired | Freshness::Empty, _) => Hold::Nothing,
-        }
+        let wait = in_flight.wait(config, soft_deadline);
+        self.in_flight = Some(in_flight);
+        (FetchTicket { reason, not_before }, wait)
     }
 
-    /// Until when the stored token is handed out past its expiry: only while the source is known to be down.
-    fn last_resort(&self, policy: &Policy) -> Option<Deadline> {
-        let stored = self.stored.as_ref()?;
-        (self.failures() > 0 && !policy.stale_if_error.is_zero()).then(|| stored.expires.plus(policy.stale_if_error))
-    }
-
-    /// The last error, while it still keeps callers away from the source.
-    fn refusal(&self, policy: &Policy, now: TimePoint) -> Option<Error> {
-        let failure = self.last.as_ref()?.failure.as_ref()?;
-        let wait = self.next_attempt(policy).saturating_sub(now.monotonic);
+    /// The last error, while its backoff lasts.
+    fn refusal(&self, config: &Config, now: TimePoint) -> Option<Error> {
+        let failure = self.failure()?;
+        let wait = self.next_attempt(config).saturating_sub(now.monotonic);
         (!wait.is_zero()).then(|| failure.error.with_retry_after(wait))
     }
 
-    fn may_depart(&self, policy: &Policy, now: TimePoint) -> bool {
-        self.airborne.is_none() && now.monotonic >= self.next_attempt(policy)
+    fn fetch_allowed(&self, config: &Config, now: TimePoint) -> bool {
+        self.in_flight.is_none() && now.monotonic >= self.next_attempt(config)
     }
 
-    fn depart(
-        &mut self,
-        policy: &Policy,
-        reason: FetchReason,
-        not_before: Duration,
-        patience: Option<Duration>,
-    ) -> (Departure, Waiting) {
-        let flight = Arc::new(Flight::new());
-        let airborne = Airborne { flight: Arc::clone(&flight), not_before, began: None, doubted: false, patience };
-        let waiting = airborne.waiting(policy, patience);
-        self.airborne = Some(airborne);
-        (Departure { flight, reason, not_before }, waiting)
+    /// The earliest start of the next fetch, in monotonic time.
+    fn next_attempt(&self, config: &Config) -> Duration {
+        let Some(last) = &self.last_attempt else { return Duration::ZERO };
+        let paced = last.started.saturating_add(config.min_refresh_interval);
+        last.failure.as_ref().map_or(paced, |failure| paced.max(failure.backoff_end))
     }
 
-    /// The stored token, unless it has expired.
-    pub(crate) fn peek(&self, now: TimePoint) -> Option<Arc<T>> {
-        let stored = self.stored.as_ref()?;
-        stored.expires.is_ahead_of(now).then(|| Arc::clone(&stored.token))
-    }
-
-    /// How good the stored token is.
-    pub(crate) fn freshness(&self, now: TimePoint) -> Freshness {
-        match &self.stored {
-            None => Freshness::Empty,
-            Some(stored) if stored.refresh.is_ahead_of(now) => Freshness::Fresh,
-            Some(stored) if stored.too_short.is_ahead_of(now) => Freshness::NearExpiry,
-            Some(stored) if stored.expires.is_ahead_of(now) => Freshness::TooShort,
-            Some(_) => Freshness::Expired,
-        }
-    }
-
-    /// The earliest time on the monotonic hand at which a fetch may begin.
-    fn next_attempt(&self, policy: &Policy) -> Duration {
-        let Some(last) = &self.last else { return Duration::ZERO };
-        let paced = last.began.saturating_add(policy.min_refresh_interval);
-        last.failure.as_ref().map_or(paced, |failure| paced.max(failure.until))
-    }
-
-    pub(crate) fn failures(&self) -> u32 {
-        self.last.as_ref().and_then(|last| last.failure.as_ref()).map_or(0, |failure| failure.in_a_row)
+    fn failure(&self) -> Option<&Failure> {
+        self.last_attempt.as_ref()?.failure.as_ref()
     }
 }
 
-impl Airborne {
-    fn waiting(&self, policy: &Policy, patience: Option<Duration>) -> Waiting {
-        Waiting { flight: Arc::clone(&self.flight), patience, overdue: self.overdue(policy) }
+impl InFlight {
+    fn wait(&self, config: &Config, soft_deadline: Option<Duration>) -> Wait {
+        Wait { soft_deadline, hard_deadline: self.hard_deadline(config) }
     }
 
-    /// When it should have ended by itself.
-    fn overdue(&self, policy: &Policy) -> Duration {
-        self.began.unwrap_or(self.not_before).saturating_add(policy.fetch_timeout)
+    /// When the fetch has timed out.
+    fn hard_deadline(&self, config: &Config) -> Duration {
+        self.started.unwrap_or(self.not_before).saturating_add(config.fetch_timeout)
     }
 }
 

@@ -1,46 +1,46 @@
-//! [`Status`]: what a cache knows, at one moment.
+//! [`Status`]: the state of a cache at one moment.
 
 use std::time::Duration;
 
 use crate::error::Error;
 
-/// What [`TokenCache::status`](crate::TokenCache::status) saw. It holds no token.
+/// The state of a cache, from [`TokenCache::status`](crate::TokenCache::status). It contains no token.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Status {
-    /// How many tokens have been stored so far; the number of the one stored last.
+    /// The number of tokens stored so far, which is also the number of the latest one.
     pub generation: u64,
-    /// How good the stored token still is.
+    /// The freshness of the stored token.
     pub freshness: Freshness,
-    /// How long ago the token was stored.
+    /// The time since the token was stored. `None` without a token.
     pub age: Option<Duration>,
-    /// Time until the token expires. `None` without a token, or with one that never expires.
+    /// The time until the token expires. `None` without a token, or if it never expires.
     pub remaining: Option<Duration>,
-    /// Whether the token is handed out although it has expired, by `stale_if_error`.
+    /// Whether an expired token is returned, because of `stale_if_error`.
     pub serving_expired: bool,
-    /// Whether a fetch is under way.
+    /// Whether a fetch runs or waits for its start.
     pub refreshing: bool,
-    /// Failed fetches in a row.
+    /// The number of consecutive failed fetches.
     pub failures: u32,
-    /// Why the last fetch failed, if it did.
+    /// The error of the last fetch, if it failed.
     pub last_error: Option<Error>,
-    /// How long until a fetch may begin, by the pacing. Zero if it may at once.
+    /// The time until a fetch can start. Zero if it can start now.
     pub next_attempt: Duration,
 }
 
-/// How good a stored token is, by the time it has left.
+/// The freshness of a stored token, by its remaining lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Freshness {
-    /// No token is stored, or the one there was has been invalidated.
+    /// No token is stored: none was fetched yet, or it was invalidated.
     Empty,
-    /// Handed out.
+    /// The token is returned.
     Fresh,
-    /// Less than the `expiry_buffer` is left: handed out, while a new one is fetched in the background.
+    /// Less than the `expiry_buffer` remains: the token is returned, and a new one is fetched in the background.
     NearExpiry,
-    /// Less than the `min_ttl` is left: a new one is fetched first, but what is left is handed out if that takes long or
-    /// fails.
+    /// Less than the `min_ttl` remains: callers wait for a new token, for at most 10 % of what remains. Then they get the
+    /// stored one.
     TooShort,
-    /// Of no use: a new one is fetched first.
+    /// The token has expired: callers wait for a new one.
     Expired,
 }

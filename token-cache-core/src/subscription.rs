@@ -1,35 +1,35 @@
-//! [`Subscription`]: learning of new tokens without polling.
+//! [`Subscription`]: waiting for new tokens.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use tokio::sync::watch;
-
-use crate::shared::Shared;
+use crate::inner::Inner;
+use crate::rt::watch;
 
 /// The tokens that a cache stores from now on, from [`TokenCache::subscribe`](crate::TokenCache::subscribe).
 ///
-/// It neither fetches nor keeps the cache alive. Who is slow skips tokens, and never misses the newest.
+/// A subscription does not fetch and does not keep the cache alive. A slow subscriber may skip tokens but always receives the
+/// latest.
 pub struct Subscription<T> {
-    shared: Weak<Shared<T>>,
+    inner: Weak<Inner<T>>,
     generations: watch::Receiver<u64>,
 }
 
 impl<T: Send + Sync + 'static> Subscription<T> {
-    pub(crate) fn new(shared: &Arc<Shared<T>>) -> Self {
-        Self { shared: Arc::downgrade(shared), generations: shared.generations.subscribe() }
+    pub(crate) fn new(inner: &Arc<Inner<T>>) -> Self {
+        Self { inner: Arc::downgrade(inner), generations: inner.generations.subscribe() }
     }
 
-    /// Waits for a token that is newer than the last one that this gave, or than the subscription. `None` once the last
+    /// Waits for a token that is newer than the last one returned, or than the subscription. Returns `None` once the last
     /// handle of the cache is dropped.
     ///
-    /// Dropping the future loses nothing. It can be awaited in any runtime or none.
+    /// This is cancel safe, and works in any runtime or none.
     pub async fn changed(&mut self) -> Option<Arc<T>> {
         loop {
             self.generations.changed().await.ok()?;
-            let shared = self.shared.upgrade()?;
-            // One that was rejected or has expired in the meantime is no news.
-            if let Some(token) = shared.look(|state, _, now| state.peek(now)) {
+            let inner = self.inner.upgrade()?;
+            // Not a token that was rejected or has expired in the meantime.
+            if let Some(token) = inner.peek() {
                 return Some(token);
             }
         }

@@ -1,13 +1,14 @@
-//! [`TemporaryToken`]: what a source answers with.
+//! [`TemporaryToken`]: a token as its source returns it.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use crate::clock::{Deadline, TimePoint};
+use crate::clock::TimePoint;
+use crate::deadline::Deadline;
 
-/// A token, and until when it works.
+/// A token and its expiry.
 ///
-/// Its `Debug` shows the times and never the token.
+/// `Debug` shows the times, never the token.
 #[must_use]
 pub struct TemporaryToken<T> {
     value: T,
@@ -22,40 +23,41 @@ enum Expiry {
 }
 
 impl<T> TemporaryToken<T> {
-    /// A token that works until `expires_at`, for issuers that say when.
+    /// Creates a token that is valid until `expires_at`, for issuers that state the time of the expiry.
     ///
-    /// One that has already expired is a failed fetch: the cache keeps what it has.
+    /// If that time has passed when the fetch ends, the fetch has failed, and the cache keeps its stored token.
     pub const fn new(value: T, expires_at: SystemTime) -> Self {
         Self { value, expiry: Expiry::At(expires_at), refresh_at: None }
     }
 
-    /// A token that works for `lifetime`, for issuers that say for how long (`expires_in` of OAuth2).
+    /// Creates a token that is valid for `lifetime`, for issuers that state a duration (`expires_in` in
+    /// [OAuth 2.0](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)).
     ///
-    /// Counted from the start of the fetch, which is before the issuer began to count.
+    /// The lifetime counts from the start of the fetch, because the issuer starts counting after that.
     pub const fn expires_in(value: T, lifetime: Duration) -> Self {
         Self { value, expiry: Expiry::In(lifetime), refresh_at: None }
     }
 
-    /// A token that works until it is [invalidated](crate::TokenCache::invalidate). It is never refreshed by itself.
+    /// Creates a token that is valid until it is [invalidated](crate::TokenCache::invalidate). The cache does not refresh it.
     pub const fn never_expires(value: T) -> Self {
         Self { value, expiry: Expiry::Never, refresh_at: None }
     }
 
-    /// The issuer's own word on when to fetch the next one. It takes the place of the cache's
-    /// [`expiry_buffer`](crate::TokenCacheBuilder::expiry_buffer) for this token.
+    /// Sets when the issuer wants the token to be refreshed. For this token it replaces the cache's
+    /// [`expiry_buffer`](crate::TokenCacheBuilder::expiry_buffer).
     pub const fn refresh_at(mut self, refresh_at: SystemTime) -> Self {
         self.refresh_at = Some(refresh_at);
         self
     }
 
-    /// The token itself, and when it expires and when its issuer wants it refreshed, for a fetch begun at `start`.
-    pub(crate) fn dated(self, start: TimePoint) -> (T, Deadline, Option<Deadline>) {
+    /// Returns the token, its expiry and the issuer's refresh time, for a fetch that started at `start`.
+    pub(crate) fn into_deadlines(self, start: TimePoint) -> (T, Deadline, Option<Deadline>) {
         let expires = match self.expiry {
-            Expiry::At(wall) => Deadline::at(wall, start),
+            Expiry::At(wall) => Deadline::at_wall(wall, start),
             Expiry::In(lifetime) => Deadline::after(start, lifetime),
             Expiry::Never => Deadline::NEVER,
         };
-        (self.value, expires, self.refresh_at.map(|wall| Deadline::at(wall, start)))
+        (self.value, expires, self.refresh_at.map(|wall| Deadline::at_wall(wall, start)))
     }
 }
 
@@ -76,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p22_debug_shows_the_times_and_not_the_token() {
+    fn p22_debug_shows_times_and_no_token() {
         let token = TemporaryToken::expires_in("hunter2", Duration::from_secs(60));
         let text = format!("{token:?} {token:#?}");
         assert!(text.contains("60s") && !text.contains("hunter2"), "{text}");

@@ -1,34 +1,33 @@
-//! [`View`]: a cache whose callers want the token in another shape.
+//! [`View`]: a cache whose tokens are converted.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
-
-use arc_swap::ArcSwapOption;
 
 use crate::cache::TokenCache;
 use crate::error::Error;
-use crate::notes::{Held, Notes};
-use crate::published::Hit;
+use crate::rt::{AtomicArc, Mutex, lock};
 
-/// A [`TokenCache`] seen through a conversion.
+/// A [`TokenCache`] that returns its tokens converted, from [`TokenCache::view`].
 ///
-/// Each token is converted once, not once a call: all callers of one token get the same `Arc<U>`. Clones share both the
-/// cache and what has been converted. The view keeps the last token it converted, and for each thread the last one that
-/// was read there: until that thread reads again, or the view is gone.
+/// Each token is converted once: all callers get the same `Arc<U>`. Clones share the cache and the conversions. A view keeps
+/// the last converted token until a newer one is read, and does not keep the original token alive.
 pub struct View<T, U> {
     cache: TokenCache<T>,
     shared: Arc<Shared<T, U>>,
 }
 
-/// On lines of memory of its own, as what is published is.
+/// Aligned to a cache line: readers must not share one with the reference counts.
 #[repr(align(64))]
 struct Shared<T, U> {
+    last: AtomicArc<Conversion<T, U>>,
     convert: Box<dyn Fn(&T) -> U + Send + Sync>,
-    last: ArcSwapOption<(Arc<T>, Arc<U>)>,
-    /// Held while converting, so that it is done once.
-    turn: Mutex<()>,
-    notes: Notes,
+    convert_lock: Mutex<()>,
+}
+
+struct Conversion<T, U> {
+    token: Weak<T>,
+    converted: Arc<U>,
 }
 
 impl<T, U> View<T, U>
@@ -37,11 +36,11 @@ where
     U: Send + Sync + 'static,
 {
     pub(crate) fn new(cache: TokenCache<T>, convert: Box<dyn Fn(&T) -> U + Send + Sync>) -> Self {
-        let shared = Shared { convert, last: ArcSwapOption::empty(), turn: Mutex::new(()), notes: Notes::default() };
+        let shared = Shared { last: AtomicArc::new(None), convert, convert_lock: Mutex::new(()) };
         Self { cache, shared: Arc::new(shared) }
     }
 
-    /// As [`TokenCache::get`].
+    /// Returns a token that has not expired, converted. Otherwise as [`TokenCache::get`].
     ///
     /// # Errors
     ///
@@ -49,68 +48,57 @@ where
     ///
     /// # Panics
     ///
-    /// If the conversion does. The next call converts anew.
+    /// If the conversion panics. The next call converts again.
     pub async fn get(&self) -> Result<Arc<U>, Error> {
-        match self.hit() {
-            Some(converted) => Ok(converted),
-            None => Box::pin(self.fetched()).await,
+        match self.cache.inner.read_servable(Duration::ZERO, |token| self.shared.converted(token)) {
+            Some(Some(converted)) => Ok(converted),
+            _ => Box::pin(self.get_converted()).await,
         }
     }
 
-    /// What the token that may be handed out now was converted to.
-    #[inline]
-    fn hit(&self) -> Option<Arc<U>> {
-        match self.cache.shared.published.stamp().and_then(|stamp| self.shared.notes.find(stamp)) {
-            None => self.noted(),
-            converted => converted,
+    /// Invalidates the token that `converted` was made from. Otherwise as [`TokenCache::invalidate`].
+    pub fn invalidate(&self, converted: &Arc<U>) {
+        let token = self.shared.last.read(|last| {
+            let last = last.filter(|last| Arc::ptr_eq(&last.converted, converted))?;
+            last.token.upgrade()
+        });
+        if let Some(token) = token {
+            self.cache.invalidate(&token);
         }
     }
 
-    #[inline(never)]
-    fn noted(&self) -> Option<Arc<U>> {
-        let Hit { token, stamp } = self.cache.shared.published.judged(Duration::ZERO)?;
-        let converted = self.converted(&token)?;
-        if let Some(stamp) = stamp {
-            self.shared.notes.put(stamp, &converted, Held::fast);
-        }
-        Some(converted)
-    }
-
-    async fn fetched(&self) -> Result<Arc<U>, Error> {
+    async fn get_converted(&self) -> Result<Arc<U>, Error> {
         loop {
             let token = self.cache.get().await?;
-            if let Some(converted) = self.converted(&token).or_else(|| self.convert(&token)) {
+            if let Some(converted) = self.shared.converted(&token).or_else(|| self.convert(&token)) {
                 return Ok(converted);
             }
         }
     }
 
-    /// As [`TokenCache::invalidate`], for a token that this view gave out.
-    pub fn invalidate(&self, converted: &Arc<U>) {
-        if let Some(last) = self.shared.last.load().as_deref()
-            && Arc::ptr_eq(&last.1, converted)
-        {
-            self.cache.invalidate(&last.0);
-        }
-    }
-
-    fn converted(&self, token: &Arc<T>) -> Option<Arc<U>> {
-        let last = self.shared.last.load();
-        let (from, to) = last.as_deref()?;
-        Arc::ptr_eq(from, token).then(|| Arc::clone(to))
-    }
-
-    /// `None` for a token that the cache no longer holds: one that came after it may have been converted already, and who
-    /// comes late with an older one is to ask again.
-    #[cold]
+    /// Converts `token`, unless the cache has replaced it: a newer one may already be converted.
     fn convert(&self, token: &Arc<T>) -> Option<Arc<U>> {
-        let _turn = self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        self.converted(token).or_else(|| {
-            self.cache.shared.look(|state, _, _| state.holds(token)).then(|| {
-                let converted = Arc::new((self.shared.convert)(token));
-                self.shared.last.store(Some(Arc::new((Arc::clone(token), Arc::clone(&converted)))));
-                converted
-            })
+        let _guard = lock(&self.shared.convert_lock);
+        if let Some(converted) = self.shared.converted(token) {
+            return Some(converted);
+        }
+        if !self.cache.inner.is_current(token) {
+            return None;
+        }
+        let converted = Arc::new((self.shared.convert)(token));
+        let conversion = Conversion { token: Arc::downgrade(token), converted: Arc::clone(&converted) };
+        drop(self.shared.last.swap(Some(conversion)));
+        Some(converted)
+    }
+}
+
+impl<T, U> Shared<T, U> {
+    /// What `token` was converted to, if it was the last one.
+    #[inline]
+    fn converted(&self, token: &Arc<T>) -> Option<Arc<U>> {
+        self.last.read(|last| {
+            let last = last.filter(|last| last.token.as_ptr() == Arc::as_ptr(token))?;
+            Some(Arc::clone(&last.converted))
         })
     }
 }
@@ -130,31 +118,31 @@ impl<T: Send + Sync + 'static, U> fmt::Debug for View<T, U> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     use super::*;
     use crate::source::source_fn;
     use crate::token::TemporaryToken;
 
     #[tokio::test]
-    async fn each_token_is_converted_once_for_one_who_comes_late_too() {
+    async fn p04_a_late_caller_does_not_convert_an_old_token_again() {
         let fetched = AtomicUsize::new(0);
         let source = source_fn(move || {
             let token = fetched.fetch_add(1, Ordering::SeqCst);
             async move { Ok::<_, std::io::Error>(TemporaryToken::expires_in(token, Duration::from_secs(3600))) }
         });
         let cache = TokenCache::builder(source).min_refresh_interval(Duration::ZERO).build();
-        let converted = Arc::new(AtomicUsize::new(0));
+        let conversions = Arc::new(AtomicUsize::new(0));
         let view = cache.view({
-            let converted = Arc::clone(&converted);
-            move |_| converted.fetch_add(1, Ordering::SeqCst)
+            let conversions = Arc::clone(&conversions);
+            move |_| conversions.fetch_add(1, Ordering::SeqCst)
         });
-        let late = cache.get().await.unwrap(); // and here its caller is stopped, on the way through `View::get`
+        // As a caller has it that was interrupted inside `View::get`.
+        let late = cache.get().await.unwrap();
         view.get().await.unwrap();
         let newer = cache.refresh().await.unwrap();
         view.get().await.unwrap();
         cache.invalidate(&newer);
         assert!(view.convert(&late).is_none());
-        assert_eq!(converted.load(Ordering::SeqCst), 2);
+        assert_eq!(conversions.load(Ordering::SeqCst), 2);
     }
 }

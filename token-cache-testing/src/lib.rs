@@ -1,38 +1,26 @@
-//! Everything a test of a token cache needs: a source that answers when the test says so, a clock that the test moves,
-//! and a log of what happened. No sleeps.
+//! Tools for tests of programs that use a token cache: a clock that the test moves, a source that the test answers, and a log
+//! of events. With the feature `aws`, also S3, STS and the metadata services on loopback.
 //!
 //! ```
 //! use std::time::Duration;
-//! use token_cache_core::{TemporaryToken, TokenCache};
-//! use token_cache_testing::{VirtualClock, mock_source};
+//! use token_cache_testing::Harness;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn main() {
 //! const HOUR: Duration = Duration::from_secs(3600);
-//! let clock = VirtualClock::new();
-//! let (source, mut handle) = mock_source();
-//! let cache = TokenCache::builder(source).clock(clock.clone()).build();
+//! let mut harness = Harness::new(); // a cache, its source, its clock and its event log
+//! harness.fetch("a", HOUR).await;
 //!
-//! let first = tokio::spawn({
-//!     let cache = cache.clone();
-//!     async move { cache.get().await }
-//! });
-//! handle.next_fetch().await.succeed(TemporaryToken::new("a", clock.after(HOUR)));
-//! assert_eq!(*first.await??, "a");
-//!
-//! clock.advance(HOUR * 97 / 100); // inside the expiry buffer
-//! assert_eq!(*cache.get().await?, "a"); // the old one, at once
-//! handle.next_fetch().await.succeed(TemporaryToken::new("b", clock.after(HOUR)));
-//! # Ok(())
+//! harness.clock.advance(HOUR * 97 / 100); // into the expiry buffer
+//! assert_eq!(harness.get_now(), "a"); // the old token, without waiting
+//! harness.succeed("b", HOUR).await; // answers the fetch in the background
+//! assert_eq!(harness.get_now(), "b");
 //! # }
 //! ```
 
 #[cfg(feature = "aws")]
 pub mod aws;
-mod clock;
-mod log;
-mod source;
 
-pub use crate::clock::VirtualClock;
-pub use crate::log::EventLog;
-pub use crate::source::{Fetch, MockSource, SourceHandle, mock_source};
+pub use token_cache_core::test_util::{
+    EventLog, Fetch, Harness, MockSource, SourceHandle, VirtualClock, mock_source, settled,
+};

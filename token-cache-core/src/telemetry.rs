@@ -1,8 +1,8 @@
-//! What is told to `tracing` and `metrics`, each if its feature is on.
+//! Events as `tracing` events and `metrics`, if these features are enabled.
 
 use crate::event::{Event, FetchReason};
 
-/// One event a change, and what it counts for.
+/// Records an event of the cache `name`.
 pub(crate) fn event(name: &str, event: &Event) {
     #[cfg(feature = "tracing")]
     trace(name, event);
@@ -11,7 +11,7 @@ pub(crate) fn event(name: &str, event: &Event) {
     let _ = (name, event);
 }
 
-/// Runs a fetch in a span of its own.
+/// Runs a fetch inside a span.
 pub(crate) fn fetch<F: Future>(name: &str, reason: FetchReason, fetch: F) -> impl Future<Output = F::Output> {
     #[cfg(feature = "tracing")]
     let fetch = tracing::Instrument::instrument(fetch, tracing::info_span!("token_fetch", cache = name, ?reason));
@@ -22,21 +22,21 @@ pub(crate) fn fetch<F: Future>(name: &str, reason: FetchReason, fetch: F) -> imp
 #[cfg(feature = "tracing")]
 fn trace(name: &str, event: &Event) {
     match event {
-        Event::FetchStarted { reason } => tracing::debug!(cache = name, ?reason, "fetching a token"),
+        Event::FetchStarted { reason } => tracing::debug!(cache = name, ?reason, "token fetch started"),
         Event::FetchSucceeded { generation, remaining, took } => {
-            tracing::info!(cache = name, generation, ?remaining, ?took, "a new token is stored");
+            tracing::info!(cache = name, generation, ?remaining, ?took, "token refreshed");
         }
-        // The first, the second, the fourth, the eighth: an outage of a day is some twenty lines.
+        // Powers of two only: an outage of a day is about 20 warnings.
         Event::FetchFailed { error, failures, took } if failures.is_power_of_two() => {
-            tracing::warn!(cache = name, %error, failures, ?took, "no new token could be had");
+            tracing::warn!(cache = name, %error, failures, ?took, "token refresh failed");
         }
         Event::FetchFailed { error, failures, took } => {
-            tracing::debug!(cache = name, %error, failures, ?took, "no new token could be had");
+            tracing::debug!(cache = name, %error, failures, ?took, "token refresh failed");
         }
         Event::ServedExpired { generation } => {
-            tracing::warn!(cache = name, generation, "the source is down: a token that has expired is handed out");
+            tracing::warn!(cache = name, generation, "serving expired token: source unavailable");
         }
-        Event::Invalidated { generation } => tracing::info!(cache = name, generation, "the token was rejected"),
+        Event::Invalidated { generation } => tracing::info!(cache = name, generation, "token invalidated"),
     }
 }
 

@@ -1,15 +1,15 @@
-//! [`EventLog`]: what happened to a cache, in order.
+//! [`EventLog`]: the events of a cache, in order.
 
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use token_cache_core::Event;
+use crate::event::Event;
 
-/// Collects the events of a cache. Clones are the same log.
+/// Collects the events of a cache. Clones share one log.
 ///
 /// ```
 /// # use token_cache_core::TokenCache;
-/// # use token_cache_testing::{EventLog, mock_source};
+/// # use token_cache_core::test_util::{EventLog, mock_source};
 /// # let (source, _handle) = mock_source::<String>();
 /// let log = EventLog::new();
 /// let cache = TokenCache::builder(source).on_event(log.listener()).build();
@@ -22,19 +22,19 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// An empty log.
+    /// Creates an empty log.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What to give to `TokenCacheBuilder::on_event`.
+    /// Returns the listener to pass to [`on_event`](crate::TokenCacheBuilder::on_event).
     pub fn listener(&self) -> impl Fn(&Event) + Send + Sync + 'static {
         let events = Arc::clone(&self.events);
         move |event| events.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone())
     }
 
-    /// The events since the last call, oldest first.
+    /// Removes and returns the events since the last call, oldest first.
     #[must_use]
     pub fn take(&self) -> Vec<Event> {
         mem::take(&mut self.events.lock().unwrap_or_else(PoisonError::into_inner))

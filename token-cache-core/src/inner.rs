@@ -1,0 +1,192 @@
+//! [`Inner`]: the state of a cache behind one lock. Each change publishes a new snapshot.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use crate::clock::{Clock, TimePoint};
+use crate::config::Config;
+use crate::error::Error;
+use crate::event::{Event, Listener};
+use crate::pending::PendingFetch;
+use crate::rt::{AtomicArc, Mutex, Runtime, Task, lock, watch};
+use crate::snapshot::Snapshot;
+use crate::source::TokenSource;
+use crate::state::{Entry, FetchOutcome, State, TokenEq};
+use crate::telemetry;
+
+/// What all handles of a cache share.
+///
+/// Aligned to a cache line: readers must not share one with the reference counts, which every clone of a handle changes.
+#[repr(align(64))]
+pub(crate) struct Inner<T> {
+    snapshot: AtomicArc<Snapshot<T>>,
+    /// The clock of `setup`, one pointer closer.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// In an `Arc`, so that a running fetch does not keep the cache alive.
+    pub(crate) setup: Arc<Setup<T>>,
+    locked: Mutex<Locked<T>>,
+    /// The generation of the stored token, for subscriptions.
+    pub(crate) generations: watch::Sender<u64>,
+    pub(crate) keep_warm_task: Mutex<Option<Task>>,
+}
+
+/// What a cache is built from.
+pub(crate) struct Setup<T> {
+    pub(crate) source: Arc<dyn TokenSource<Token = T>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) config: Config,
+    pub(crate) token_eq: Option<TokenEq<T>>,
+    pub(crate) listener: Option<Listener>,
+    pub(crate) runtime: Option<Runtime>,
+    pub(crate) name: Arc<str>,
+    /// Returns a number from 0 to 1.
+    pub(crate) jitter_sample: Box<dyn Fn() -> f64 + Send + Sync>,
+}
+
+struct Locked<T> {
+    state: State<T>,
+    /// The fetch that `state` started last.
+    pending: Arc<PendingFetch>,
+}
+
+impl<T> Inner<T> {
+    pub(crate) fn new(setup: Setup<T>, initial: Option<Entry<T>>) -> Self {
+        let now = setup.clock.now();
+        let state = State::new(initial, now);
+        let pending = Arc::new(PendingFetch::new(state.last_fetch()));
+        Self {
+            snapshot: AtomicArc::new(state.serving(&setup.config, now).map(Snapshot::from)),
+            clock: Arc::clone(&setup.clock),
+            setup: Arc::new(setup),
+            generations: watch::Sender::new(state.generation()),
+            locked: Mutex::new(Locked { state, pending }),
+            keep_warm_task: Mutex::new(None),
+        }
+    }
+
+    /// Reads the stored token if it can be returned now and is valid for at least `min_remaining`.
+    ///
+    /// Takes no lock and does not allocate.
+    #[inline]
+    pub(crate) fn read_servable<R>(&self, min_remaining: Duration, read: impl FnOnce(&Arc<T>) -> R) -> Option<R> {
+        self.snapshot.read(|snapshot| {
+            let snapshot = snapshot?;
+            snapshot.is_servable_for(min_remaining, &*self.clock).then(|| read(&snapshot.token))
+        })
+    }
+
+    /// The stored token, unless it has expired.
+    pub(crate) fn peek(&self) -> Option<Arc<T>> {
+        self.snapshot.read(|snapshot| {
+            let snapshot = snapshot?;
+            snapshot.is_valid(&*self.clock).then(|| Arc::clone(&snapshot.token))
+        })
+    }
+
+    /// Whether `token` is the stored one.
+    pub(crate) fn is_current(&self, token: &Arc<T>) -> bool {
+        self.snapshot.read(|snapshot| snapshot.is_some_and(|snapshot| Arc::ptr_eq(&snapshot.token, token)))
+    }
+
+    pub(crate) fn read_state<R>(&self, read: impl FnOnce(&State<T>, &Config, TimePoint) -> R) -> R {
+        let locked = lock(&self.locked);
+        read(&locked.state, &self.setup.config, self.clock.now())
+    }
+
+    /// Changes the state.
+    pub(crate) fn update<R>(&self, change: impl FnOnce(&mut State<T>, &Config, TimePoint) -> R) -> R {
+        self.publish_after(|locked, now| change(&mut locked.state, &self.setup.config, now))
+    }
+
+    /// Makes a decision, and returns it with the fetch that it refers to.
+    pub(crate) fn decide<D>(
+        &self,
+        decide: impl FnOnce(&mut State<T>, &Config, TimePoint) -> D,
+    ) -> (D, Arc<PendingFetch>) {
+        let (overdue, decision, pending) = self.publish_after(|locked, now| {
+            let overdue = self.fail_overdue(locked, now);
+            let decision = decide(&mut locked.state, &self.setup.config, now);
+            (overdue, decision, locked.pending())
+        });
+        self.report(overdue);
+        (decision, pending)
+    }
+
+    /// Applies what follows from a deadline that has passed: a fetch is overdue, or no caller waits for it any more.
+    pub(crate) fn check_deadlines(&self) {
+        let overdue = self.publish_after(|locked, now| self.fail_overdue(locked, now));
+        self.report(overdue);
+    }
+
+    /// Publishes the snapshot under the same lock as the change, so that no older one replaces a newer one.
+    fn publish_after<R>(&self, change: impl FnOnce(&mut Locked<T>, TimePoint) -> R) -> R {
+        let config = &self.setup.config;
+        let mut locked = lock(&self.locked);
+        let now = self.clock.now();
+        let result = change(&mut locked, now);
+        let stale = locked.state.take_stale_event(config, now);
+        let previous = self.snapshot.swap(locked.state.serving(config, now).map(Snapshot::from));
+        drop(locked);
+
+        // This may run the destructor of a token, which must not run under the lock.
+        drop(previous);
+        if let Some(generation) = stale {
+            self.emit(&Event::ServedExpired { generation });
+        }
+        result
+    }
+
+    /// Fails the current fetch if it has timed out and its runtime may not be driven any more. A fetch in the runtime of the
+    /// caller notices its timeout itself.
+    fn fail_overdue(&self, locked: &mut Locked<T>, now: TimePoint) -> Option<(Arc<PendingFetch>, Error, u32)> {
+        let config = &self.setup.config;
+        if !locked.state.is_overdue(config, now)
+            || Runtime::current().is_none_or(|current| locked.pending.is_on(&current))
+        {
+            return None;
+        }
+        let error = locked.state.fail_overdue(config, now, (self.setup.jitter_sample)())?;
+        Some((Arc::clone(&locked.pending), error, locked.state.failures()))
+    }
+
+    fn report(&self, overdue: Option<(Arc<PendingFetch>, Error, u32)>) {
+        if let Some((pending, error, failures)) = overdue {
+            pending.abort();
+            pending.complete(FetchOutcome::Failed(error.clone()));
+            self.emit(&Event::FetchFailed { error, failures, took: self.setup.config.fetch_timeout });
+        }
+    }
+
+    /// Emits an event. A listener that panics loses the event and nothing else.
+    pub(crate) fn emit(&self, event: &Event) {
+        telemetry::event(&self.setup.name, event);
+        if let Some(listener) = &self.setup.listener {
+            let _ = catch_unwind(AssertUnwindSafe(|| listener(event)));
+        }
+    }
+
+    /// The runtime to fetch in: the configured one, or that of the caller.
+    pub(crate) fn runtime(&self) -> Option<Runtime> {
+        self.setup.runtime.clone().or_else(Runtime::current)
+    }
+}
+
+impl<T> Locked<T> {
+    fn pending(&mut self) -> Arc<PendingFetch> {
+        let id = self.state.last_fetch();
+        if self.pending.id != id {
+            self.pending = Arc::new(PendingFetch::new(id));
+        }
+        Arc::clone(&self.pending)
+    }
+}
+
+impl<T> Drop for Inner<T> {
+    fn drop(&mut self) {
+        self.locked.get_mut().unwrap_or_else(PoisonError::into_inner).pending.abort();
+        if let Some(task) = self.keep_warm_task.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            task.abort();
+        }
+    }
+}

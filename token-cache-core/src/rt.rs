@@ -1,0 +1,23 @@
+//! Everything that comes from tokio or std and has a counterpart in loom: tasks, locks, atomics and notifications.
+//!
+//! `--cfg token_cache_loom` selects loom's, whose every step the model checker sees. It is not `--cfg loom`, because tokio
+//! reacts to that too.
+
+pub(crate) use tokio::sync::watch;
+
+#[cfg(token_cache_loom)]
+mod loom;
+#[cfg(not(token_cache_loom))]
+mod std;
+
+#[cfg(token_cache_loom)]
+pub use self::loom::block_on;
+#[cfg(token_cache_loom)]
+pub(crate) use self::loom::{AtomicArc, AtomicU64, Mutex, MutexGuard, Ordering, Runtime, SetOnce, Task};
+#[cfg(not(token_cache_loom))]
+pub(crate) use self::std::{AtomicArc, AtomicU64, Mutex, MutexGuard, Ordering, Runtime, SetOnce, Task};
+
+/// Locks a mutex whose data stays consistent if a holder panics.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(::std::sync::PoisonError::into_inner)
+}

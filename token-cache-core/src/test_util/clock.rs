@@ -1,0 +1,102 @@
+//! [`VirtualClock`]: time that only a test moves.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+
+use crate::clock::{Clock, TimePoint};
+
+/// A clock that stands still until a test moves it. Clones share the same time.
+///
+/// It starts at 2026-01-01T00:00:00Z and needs no runtime.
+#[derive(Clone)]
+pub struct VirtualClock {
+    time: Arc<watch::Sender<Time>>,
+}
+
+/// The time, and the number of changes made to it.
+#[derive(Clone, Copy)]
+struct Time {
+    now: TimePoint,
+    tick: NonZeroU64,
+}
+
+impl VirtualClock {
+    /// Creates a clock that shows the start time.
+    #[must_use]
+    pub fn new() -> Self {
+        let now = TimePoint::new(Duration::ZERO, SystemTime::UNIX_EPOCH + START);
+        Self { time: Arc::new(watch::Sender::new(Time { now, tick: NonZeroU64::MIN })) }
+    }
+
+    /// Advances monotonic time and wall time, and wakes the sleepers that are due.
+    pub fn advance(&self, duration: Duration) {
+        self.update(|now| TimePoint::new(now.monotonic().saturating_add(duration), now.wall() + duration));
+    }
+
+    /// Advances the wall time only, as a machine does that was suspended for `duration`.
+    pub fn suspend(&self, duration: Duration) {
+        self.set_wall(self.wall() + duration);
+    }
+
+    /// Sets the wall time, forward or back. Monotonic time does not change.
+    pub fn set_wall(&self, wall: SystemTime) {
+        self.update(|now| TimePoint::new(now.monotonic(), wall));
+    }
+
+    /// Returns the wall time.
+    #[must_use]
+    pub fn wall(&self) -> SystemTime {
+        self.now().wall()
+    }
+
+    /// Returns the wall time `duration` from now.
+    #[must_use]
+    pub fn after(&self, duration: Duration) -> SystemTime {
+        self.wall() + duration
+    }
+
+    fn update(&self, change: impl FnOnce(TimePoint) -> TimePoint) {
+        self.time.send_modify(|time| *time = Time { now: change(time.now), tick: time.tick.saturating_add(1) });
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> TimePoint {
+        self.time.borrow().now
+    }
+
+    /// Changes with each change of the time, so that reads take the same path as with the system's clock.
+    fn tick(&self) -> Option<NonZeroU64> {
+        Some(self.time.borrow().tick)
+    }
+
+    fn sleep_until(&self, monotonic: Duration) -> BoxFuture<'static, ()> {
+        let mut time = self.time.subscribe();
+        Box::pin(async move {
+            // An error means that the clock was dropped: its time does not move any more.
+            if time.wait_for(|time| time.now.monotonic() >= monotonic).await.is_err() {
+                std::future::pending().await
+            }
+        })
+    }
+}
+
+impl Default for VirtualClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for VirtualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("VirtualClock").field(&self.now()).finish()
+    }
+}
+
+/// 2026-01-01T00:00:00Z.
+const START: Duration = Duration::from_secs(1_767_225_600);

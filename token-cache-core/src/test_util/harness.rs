@@ -1,0 +1,124 @@
+//! [`Harness`]: a cache with everything that a test controls.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::task::JoinHandle;
+
+use super::{EventLog, SourceHandle, VirtualClock, mock_source, settled};
+use crate::builder::TokenCacheBuilder;
+use crate::cache::TokenCache;
+use crate::error::Error;
+
+/// A cache together with its source, clock and event log.
+///
+/// The cache has the default settings, but no jitter.
+#[non_exhaustive]
+pub struct Harness<T> {
+    /// The cache under test.
+    pub cache: TokenCache<T>,
+    /// Answers the cache's fetches.
+    pub source: SourceHandle<T>,
+    /// The cache's clock.
+    pub clock: VirtualClock,
+    /// The cache's events.
+    pub log: EventLog,
+}
+
+impl<T: Send + Sync + 'static> Harness<T> {
+    /// Creates a cache with the default settings.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    /// Creates a cache with the settings that `configure` makes.
+    pub fn with(configure: impl FnOnce(TokenCacheBuilder<T>) -> TokenCacheBuilder<T>) -> Self {
+        let (clock, log, (mock, source)) = (VirtualClock::new(), EventLog::new(), mock_source());
+        let builder = TokenCache::builder(mock).jitter(0.0).clock(clock.clone()).on_event(log.listener());
+        Self { cache: configure(builder).build(), source, clock, log }
+    }
+
+    /// Makes the cache fetch `token` by a [`get`](TokenCache::get), and returns it.
+    ///
+    /// # Panics
+    ///
+    /// If the cache does not fetch.
+    pub async fn fetch(&mut self, token: T, lifetime: Duration) -> Arc<T> {
+        let get = self.spawn_get();
+        self.succeed(token, lifetime).await;
+        match get.await {
+            Ok(Ok(token)) => token,
+            Ok(Err(error)) => panic!("{error}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Answers the next fetch with `token`, and waits until the cache has stored it.
+    ///
+    /// # Panics
+    ///
+    /// If the cache does not fetch.
+    pub async fn succeed(&mut self, token: T, lifetime: Duration) {
+        self.source.next_fetch().await.succeed_for(token, lifetime);
+        settled().await;
+    }
+
+    /// Fails the next fetch, and waits until the cache has recorded that.
+    ///
+    /// # Panics
+    ///
+    /// If the cache does not fetch.
+    pub async fn fail(&mut self) {
+        self.source.next_fetch().await.fail("the issuer is down");
+        settled().await;
+    }
+
+    /// Spawns a caller of [`get`](TokenCache::get).
+    #[must_use]
+    pub fn spawn_get(&self) -> JoinHandle<Result<Arc<T>, Error>> {
+        let cache = self.cache.clone();
+        tokio::spawn(async move { cache.get().await })
+    }
+
+    /// Polls [`get`](TokenCache::get) once. `None` if it waits.
+    #[must_use]
+    pub fn poll_get(&self) -> Option<Result<Arc<T>, Error>> {
+        self.cache.get().now_or_never()
+    }
+
+    /// Waits until all other tasks wait: see [`settled`](fn@settled).
+    pub async fn settled(&self) {
+        settled().await;
+    }
+}
+
+impl<T: Copy + Send + Sync + 'static> Harness<T> {
+    /// Returns the token that [`get`](TokenCache::get) returns without waiting.
+    ///
+    /// # Panics
+    ///
+    /// If it waits or fails.
+    #[must_use]
+    pub fn get_now(&self) -> T {
+        match self.poll_get() {
+            Some(Ok(token)) => *token,
+            Some(Err(error)) => panic!("{error}"),
+            None => panic!("`get` had to wait"),
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Default for Harness<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Send + Sync + 'static> fmt::Debug for Harness<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Harness").field("cache", &self.cache).field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
