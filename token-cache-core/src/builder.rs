@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use crate::cache::TokenCache;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, ExpiryBuffer};
+use crate::config::{self, Config};
 use crate::event::Event;
 use crate::inner::{Inner, Setup};
 use crate::jitter;
@@ -23,6 +23,7 @@ use crate::token::TemporaryToken;
 #[must_use]
 pub struct TokenCacheBuilder<T> {
     setup: Setup<T>,
+    config: Config,
     initial: Option<TemporaryToken<T>>,
 }
 
@@ -31,14 +32,14 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
         let setup = Setup {
             source,
             clock: Arc::new(SystemClock::new()),
-            config: Config::default(),
+            config: Arc::default(),
             token_eq: None,
             listener: None,
             runtime: None,
             name: Arc::from("token"),
             jitter_sample: Box::new(jitter::sample),
         };
-        Self { setup, initial: None }
+        Self { setup, config: Config::default(), initial: None }
     }
 
     /// Sets how long before its expiry a token is refreshed in the background, at most half of its lifetime. Zero disables the
@@ -47,14 +48,14 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// Default: 5 minutes. A request signed at the start of this period can be retried for 3 minutes with the same token, as
     /// object_store does, and issuers of machine credentials provide the next one at least that early.
     pub fn expiry_buffer(mut self, buffer: Duration) -> Self {
-        self.setup.config.expiry_buffer = ExpiryBuffer::Fixed(buffer);
+        self.config.expiry_buffer = config::fixed_buffer(buffer);
         self
     }
 
     /// Sets the [`expiry_buffer`](Self::expiry_buffer) as a function of the token's lifetime. The result is used as it is: if
     /// it is not less than the lifetime, the cache fetches once per `min_refresh_interval`.
     pub fn expiry_buffer_by(mut self, buffer: impl Fn(Duration) -> Duration + Send + Sync + 'static) -> Self {
-        self.setup.config.expiry_buffer = ExpiryBuffer::ByLifetime(Arc::new(buffer));
+        self.config.expiry_buffer = Box::new(buffer);
         self
     }
 
@@ -63,7 +64,7 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     ///
     /// Default: 60 seconds. What is signed now must arrive before the expiry, by the clock of another machine.
     pub fn min_ttl(mut self, min_ttl: Duration) -> Self {
-        self.setup.config.min_ttl = min_ttl;
+        self.config.min_ttl = min_ttl;
         self
     }
 
@@ -71,7 +72,7 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     ///
     /// Default: 1 second. Some issuers return the same token until shortly before it expires. This prevents a loop of fetches.
     pub fn min_refresh_interval(mut self, interval: Duration) -> Self {
-        self.setup.config.min_refresh_interval = interval;
+        self.config.min_refresh_interval = interval;
         self
     }
 
@@ -83,7 +84,7 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     ///
     /// Default: 5 minutes. An issuer that is down for long should not be kept down by the requests of its clients.
     pub fn max_backoff(mut self, max_backoff: Duration) -> Self {
-        self.setup.config.max_backoff = max_backoff;
+        self.config.max_backoff = max_backoff;
         self
     }
 
@@ -91,7 +92,7 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     ///
     /// Default: 30 seconds. This leaves time for a source that retries, and is short enough to be noticed.
     pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
-        self.setup.config.fetch_timeout = timeout;
+        self.config.fetch_timeout = timeout;
         self
     }
 
@@ -100,7 +101,7 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     ///
     /// Default: 0.1. Machines that started together should not refresh together.
     pub fn jitter(mut self, fraction: f64) -> Self {
-        self.setup.config.jitter = if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) };
+        self.config.jitter = if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) };
         self
     }
 
@@ -147,7 +148,7 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     ///
     /// Default: zero, which disables this. Use it where the services that check the tokens are known to be lenient.
     pub fn stale_if_error(mut self, duration: Duration) -> Self {
-        self.setup.config.stale_if_error = duration;
+        self.config.stale_if_error = duration;
         self
     }
 
@@ -159,7 +160,7 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// Default: off, because a token that is not read does not have to be fetched. With this, a reader after a pause does not
     /// wait.
     pub fn keep_warm(mut self, idle: Duration) -> Self {
-        self.setup.config.keep_warm = Some(idle);
+        self.config.keep_warm = Some(idle);
         self
     }
 
@@ -192,7 +193,8 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// Builds the cache. Nothing is fetched or spawned, unless the cache is [kept warm](Self::keep_warm).
     #[must_use]
     pub fn build(self) -> TokenCache<T> {
-        let Self { setup, initial } = self;
+        let Self { mut setup, config, initial } = self;
+        setup.config = Arc::new(config);
         let (now, sample) = (setup.clock.now(), (setup.jitter_sample)());
         let initial = initial.and_then(|token| Entry::new(&setup.config, token, now, now, sample).ok());
         let inner = Arc::new(Inner::new(setup, initial));
@@ -203,6 +205,6 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
 
 impl<T> fmt::Debug for TokenCacheBuilder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenCacheBuilder").field("config", &self.setup.config).finish_non_exhaustive()
+        f.debug_struct("TokenCacheBuilder").field("name", &self.setup.name).finish_non_exhaustive()
     }
 }

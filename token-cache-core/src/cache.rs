@@ -102,7 +102,7 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     /// A fetch that already runs may return the same token again, because some issuers cache. Its answer is compared by
     /// [`token_eq`](TokenCacheBuilder::token_eq) or, without that, discarded, and another fetch follows.
     pub fn invalidate(&self, token: &Arc<T>) {
-        if let Some(generation) = self.inner.update(|state, config, _| state.invalidate(config, token)) {
+        if let Some(generation) = self.inner.update(|locked, _| locked.state.invalidate(token)) {
             self.inner.emit(&Event::Invalidated { generation });
         }
     }

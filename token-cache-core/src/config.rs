@@ -1,19 +1,10 @@
 //! [`Config`]: the settings of a cache, and the durations that follow from them. Pure.
 
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-/// When the refresh in the background starts, before the expiry.
-#[derive(Clone)]
-pub(crate) enum ExpiryBuffer {
-    /// The same for every token, but at most half of its lifetime.
-    Fixed(Duration),
-    /// A function of the lifetime. Its result is used as it is.
-    ByLifetime(Arc<dyn Fn(Duration) -> Duration + Send + Sync>),
-}
+/// The time before the expiry at which the refresh in the background starts, by the lifetime of the token.
+pub(crate) type ExpiryBuffer = Box<dyn Fn(Duration) -> Duration + Send + Sync>;
 
-#[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) expiry_buffer: ExpiryBuffer,
     pub(crate) min_ttl: Duration,
@@ -30,7 +21,7 @@ pub(crate) struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            expiry_buffer: ExpiryBuffer::Fixed(Duration::from_secs(300)),
+            expiry_buffer: fixed_buffer(Duration::from_secs(300)),
             min_ttl: Duration::from_secs(60),
             min_refresh_interval: Duration::from_secs(1),
             max_backoff: Duration::from_secs(300),
@@ -45,10 +36,7 @@ impl Default for Config {
 impl Config {
     /// How long before its expiry a token that lives for `lifetime` is refreshed. `jitter_sample` is from 0 to 1.
     pub(crate) fn expiry_buffer(&self, lifetime: Duration, jitter_sample: f64) -> Duration {
-        let buffer = match &self.expiry_buffer {
-            ExpiryBuffer::Fixed(buffer) => (*buffer).min(lifetime / 2),
-            ExpiryBuffer::ByLifetime(buffer) => buffer(lifetime),
-        };
+        let buffer = (self.expiry_buffer)(lifetime);
         buffer.saturating_add(fraction(buffer, self.jitter * jitter_sample))
     }
 
@@ -76,13 +64,9 @@ impl Config {
     }
 }
 
-impl fmt::Debug for ExpiryBuffer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fixed(duration) => duration.fmt(f),
-            Self::ByLifetime(_) => f.write_str("by lifetime"),
-        }
-    }
+/// The same buffer for every token, but at most half of its lifetime.
+pub(crate) fn fixed_buffer(buffer: Duration) -> ExpiryBuffer {
+    Box::new(move |lifetime| buffer.min(lifetime / 2))
 }
 
 /// Every caller gets an error during this time, so it is short: callers should recover soon after the issuer does.
@@ -112,15 +96,8 @@ mod tests {
 
     #[test]
     fn a_buffer_by_lifetime_is_used_as_it_is() {
-        let buffer = ExpiryBuffer::ByLifetime(Arc::new(|lifetime| lifetime * 9 / 10));
-        let config = Config { expiry_buffer: buffer, ..Config::default() };
+        let config = Config { expiry_buffer: Box::new(|lifetime| lifetime * 9 / 10), ..Config::default() };
         assert_eq!(config.expiry_buffer(10 * SECOND, 0.0), 9 * SECOND);
-    }
-
-    #[test]
-    fn debug_shows_the_buffer() {
-        let buffer = ExpiryBuffer::ByLifetime(Arc::new(|lifetime| lifetime));
-        assert_eq!(format!("{:?} {buffer:?}", ExpiryBuffer::Fixed(SECOND)), "1s by lifetime");
     }
 
     #[test]
@@ -154,7 +131,7 @@ mod tests {
     #[test]
     fn no_setting_overflows() {
         let config = Config {
-            expiry_buffer: ExpiryBuffer::Fixed(Duration::MAX),
+            expiry_buffer: fixed_buffer(Duration::MAX),
             min_ttl: Duration::MAX,
             min_refresh_interval: Duration::MAX,
             max_backoff: Duration::MAX,

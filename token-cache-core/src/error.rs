@@ -76,30 +76,6 @@ impl Error {
         }
     }
 
-    pub(crate) fn already_expired() -> Self {
-        Cause::AlreadyExpired.into()
-    }
-
-    pub(crate) fn no_runtime() -> Self {
-        Cause::NoRuntime.into()
-    }
-
-    pub(crate) fn panicked() -> Self {
-        Cause::Panicked.into()
-    }
-
-    pub(crate) fn rejected() -> Self {
-        Cause::Rejected.into()
-    }
-
-    pub(crate) fn timed_out(timeout: Duration) -> Self {
-        Cause::TimedOut(timeout).into()
-    }
-
-    pub(crate) fn too_short(required: Duration, available: Duration) -> Self {
-        Cause::TooShort { required, available }.into()
-    }
-
     pub(crate) fn with_retry_after(&self, retry_after: Duration) -> Self {
         Self { cause: Arc::clone(&self.cause), retry_after: Some(retry_after) }
     }
@@ -134,7 +110,7 @@ impl StdError for Error {
 }
 
 #[derive(thiserror::Error)]
-enum Cause {
+pub(crate) enum Cause {
     #[error("the token source returned a token that had already expired")]
     AlreadyExpired,
     #[error("a token must be fetched, but there is no running tokio runtime on this thread")]

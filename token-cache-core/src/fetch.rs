@@ -8,43 +8,36 @@ use futures::FutureExt;
 use futures::future::{self, Either};
 
 use crate::clock::TimePoint;
-use crate::error::Error;
-use crate::event::{Event, FetchReason};
+use crate::error::{Cause, Error};
+use crate::event::Event;
 use crate::inner::{Inner, Setup};
 use crate::pending::PendingFetch;
-use crate::state::{FetchOutcome, FetchResult, FetchTicket};
+use crate::state::FetchOutcome;
 use crate::telemetry;
 use crate::token::TemporaryToken;
 
-impl<T: Send + Sync + 'static> Inner<T> {
-    /// Spawns the task of a fetch. Without a runtime the fetch is lost.
-    pub(crate) fn start_fetch(self: &Arc<Self>, pending: Arc<PendingFetch>, ticket: FetchTicket) {
-        // The task holds no handle, so that the cache can be dropped while the task runs.
-        let task = run_fetch(Arc::downgrade(self), Arc::clone(&pending), ticket);
-        if let Some(runtime) = self.runtime() {
-            pending.set_task(runtime.spawn(task));
-        }
+/// Spawns the task of a fetch. Without a runtime the fetch is lost.
+pub(crate) fn spawn<T: Send + Sync + 'static>(inner: &Arc<Inner<T>>, pending: &Arc<PendingFetch>) {
+    // The task holds no handle, so that the cache can be dropped while it runs. The guard is created before the task, so
+    // that a task that is dropped before its first poll is noticed too.
+    let guard = FetchGuard { inner: Arc::downgrade(inner), pending: Arc::clone(pending), completed: false };
+    if let Some(runtime) = inner.runtime() {
+        // It is spawned once.
+        let _ = pending.task.set(runtime.spawn(run_fetch(guard)));
     }
 }
 
-fn run_fetch<T: Send + Sync + 'static>(
-    inner: Weak<Inner<T>>,
-    pending: Arc<PendingFetch>,
-    ticket: FetchTicket,
-) -> impl Future<Output = ()> + Send + 'static {
-    // Outside of the future, so that a task that is dropped before its first poll is noticed too.
-    let guard = FetchGuard { inner, pending, completed: false };
-    async move {
-        let Some(setup) = guard.setup() else { return };
-        if setup.clock.now().monotonic() < ticket.not_before {
-            setup.clock.sleep_until(ticket.not_before).await;
-        }
-        let started = setup.clock.now();
-        if !guard.begin(ticket.reason, started) {
-            return;
-        }
-        let token = telemetry::fetch(&setup.name, ticket.reason, fetch_with_timeout(&setup, started)).await;
-        guard.complete(started, token);
+async fn run_fetch<T: Send + Sync + 'static>(guard: FetchGuard<T>) {
+    let Some(setup) = guard.inner.upgrade().map(|inner| Arc::clone(&inner.setup)) else { return };
+    let (clock, not_before) = (&setup.clock, guard.pending.not_before);
+    if clock.now().monotonic() < not_before {
+        clock.sleep_until(not_before).await;
+    }
+    let started = clock.now();
+    if guard.begin(started) {
+        let fetch = fetch_with_timeout(&setup, started);
+        let result = telemetry::fetch(&setup.name, guard.pending.reason, fetch).await;
+        guard.complete(started, result);
     }
 }
 
@@ -59,8 +52,8 @@ async fn fetch_with_timeout<T: Send + Sync + 'static>(
     let timeout = setup.clock.sleep_until(started.monotonic().saturating_add(fetch_timeout));
     match future::select(pin!(fetch), timeout).await {
         Either::Left((Ok(result), _)) => result.map_err(Error::from_source),
-        Either::Left((Err(_), _)) => Err(Error::panicked()),
-        Either::Right(((), _)) => Err(Error::timed_out(fetch_timeout)),
+        Either::Left((Err(_), _)) => Err(Cause::Panicked.into()),
+        Either::Right(((), _)) => Err(Cause::TimedOut(fetch_timeout).into()),
     }
 }
 
@@ -72,25 +65,21 @@ struct FetchGuard<T> {
 }
 
 impl<T> FetchGuard<T> {
-    fn setup(&self) -> Option<Arc<Setup<T>>> {
-        Some(Arc::clone(&self.inner.upgrade()?.setup))
-    }
-
-    fn begin(&self, reason: FetchReason, started: TimePoint) -> bool {
+    fn begin(&self, started: TimePoint) -> bool {
         let Some(inner) = self.inner.upgrade() else { return false };
-        let begins = inner.update(|state, _, _| state.begin(self.pending.id, started));
+        let begins = inner.update(|locked, _| locked.state.begin(self.pending.id, started));
         if begins {
-            inner.emit(&Event::FetchStarted { reason });
+            inner.emit(&Event::FetchStarted { reason: self.pending.reason });
         }
         begins
     }
 
-    fn complete(mut self, started: TimePoint, token: Result<TemporaryToken<T>, Error>) {
+    fn complete(mut self, started: TimePoint, result: Result<TemporaryToken<T>, Error>) {
         let Some(inner) = self.inner.upgrade() else { return };
-        let result = FetchResult { started, token, jitter_sample: (inner.setup.jitter_sample)() };
-        let (outcome, status, took) = inner.update(|state, config, now| {
-            let outcome = state.complete(config, inner.setup.token_eq.as_ref(), self.pending.id, now, result);
-            (outcome, state.status(config, now), now.monotonic().saturating_sub(started.monotonic()))
+        let (token_eq, jitter_sample) = (inner.setup.token_eq.as_ref(), (inner.setup.jitter_sample)());
+        let (outcome, status, took) = inner.update(|locked, now| {
+            let outcome = locked.state.complete(self.pending.id, started, now, result, token_eq, jitter_sample);
+            (outcome, locked.state.status(now), now.monotonic().saturating_sub(started.monotonic()))
         });
         self.completed = true;
         // Before the event: a listener must not delay the waiters.
@@ -102,7 +91,7 @@ impl<T> FetchGuard<T> {
                 inner.emit(&Event::FetchSucceeded { generation, remaining, took });
             }
             FetchOutcome::Failed(error) => inner.emit(&Event::FetchFailed { error, failures: status.failures, took }),
-            // Its failure was already reported, or it has no result.
+            // Without a result, or already reported.
             FetchOutcome::Discarded | FetchOutcome::Lost => {}
         }
     }
@@ -114,7 +103,7 @@ impl<T> Drop for FetchGuard<T> {
             return;
         }
         if let Some(inner) = self.inner.upgrade() {
-            inner.update(|state, _, _| state.abandon(self.pending.id));
+            inner.update(|locked, _| locked.state.abandon(self.pending.id));
         }
         self.pending.complete(FetchOutcome::Lost);
     }

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use crate::clock::{Clock, TimePoint};
 use crate::config::Config;
-use crate::error::Error;
-use crate::event::{Event, Listener};
+use crate::event::{Event, FetchReason, Listener};
 use crate::pending::PendingFetch;
 use crate::rt::{AtomicArc, Mutex, Runtime, Task, lock, watch};
 use crate::snapshot::Snapshot;
 use crate::source::TokenSource;
-use crate::state::{Entry, FetchOutcome, State, TokenEq};
+use crate::state::{Entry, FetchId, State, TokenEq};
 use crate::telemetry;
 
 /// What all handles of a cache share.
@@ -21,7 +20,7 @@ use crate::telemetry;
 #[repr(align(64))]
 pub(crate) struct Inner<T> {
     snapshot: AtomicArc<Snapshot<T>>,
-    /// The clock of `setup`, one pointer closer.
+    /// The clock of `setup`, one pointer closer to readers.
     pub(crate) clock: Arc<dyn Clock>,
     /// In an `Arc`, so that a running fetch does not keep the cache alive.
     pub(crate) setup: Arc<Setup<T>>,
@@ -35,7 +34,7 @@ pub(crate) struct Inner<T> {
 pub(crate) struct Setup<T> {
     pub(crate) source: Arc<dyn TokenSource<Token = T>>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     pub(crate) token_eq: Option<TokenEq<T>>,
     pub(crate) listener: Option<Listener>,
     pub(crate) runtime: Option<Runtime>,
@@ -44,19 +43,19 @@ pub(crate) struct Setup<T> {
     pub(crate) jitter_sample: Box<dyn Fn() -> f64 + Send + Sync>,
 }
 
-struct Locked<T> {
-    state: State<T>,
-    /// The fetch that `state` started last.
-    pending: Arc<PendingFetch>,
+pub(crate) struct Locked<T> {
+    pub(crate) state: State<T>,
+    /// The fetch that `state` started last, or a placeholder before the first.
+    pub(crate) pending: Arc<PendingFetch>,
 }
 
 impl<T> Inner<T> {
     pub(crate) fn new(setup: Setup<T>, initial: Option<Entry<T>>) -> Self {
         let now = setup.clock.now();
-        let state = State::new(initial, now);
-        let pending = Arc::new(PendingFetch::new(state.last_fetch()));
+        let state = State::new(Arc::clone(&setup.config), initial, now);
+        let pending = Arc::new(PendingFetch::new(FetchId::default(), FetchReason::Empty, Duration::ZERO));
         Self {
-            snapshot: AtomicArc::new(state.serving(&setup.config, now).map(Snapshot::from)),
+            snapshot: AtomicArc::from_pointee(state.serving(now).map(Snapshot::from)),
             clock: Arc::clone(&setup.clock),
             setup: Arc::new(setup),
             generations: watch::Sender::new(state.generation()),
@@ -70,63 +69,36 @@ impl<T> Inner<T> {
     /// Takes no lock and does not allocate.
     #[inline]
     pub(crate) fn read_servable<R>(&self, min_remaining: Duration, read: impl FnOnce(&Arc<T>) -> R) -> Option<R> {
-        self.snapshot.read(|snapshot| {
-            let snapshot = snapshot?;
-            snapshot.is_servable_for(min_remaining, &*self.clock).then(|| read(&snapshot.token))
-        })
+        let snapshot = self.snapshot.load();
+        let snapshot = snapshot.as_ref()?;
+        snapshot.is_servable_for(min_remaining, &*self.clock).then(|| read(&snapshot.token))
     }
 
     /// The stored token, unless it has expired.
     pub(crate) fn peek(&self) -> Option<Arc<T>> {
-        self.snapshot.read(|snapshot| {
-            let snapshot = snapshot?;
-            snapshot.is_valid(&*self.clock).then(|| Arc::clone(&snapshot.token))
-        })
+        let snapshot = self.snapshot.load();
+        let snapshot = snapshot.as_ref()?;
+        snapshot.is_valid(&*self.clock).then(|| Arc::clone(&snapshot.token))
     }
 
     /// Whether `token` is the stored one.
     pub(crate) fn is_current(&self, token: &Arc<T>) -> bool {
-        self.snapshot.read(|snapshot| snapshot.is_some_and(|snapshot| Arc::ptr_eq(&snapshot.token, token)))
+        self.snapshot.load().as_ref().is_some_and(|snapshot| Arc::ptr_eq(&snapshot.token, token))
     }
 
-    pub(crate) fn read_state<R>(&self, read: impl FnOnce(&State<T>, &Config, TimePoint) -> R) -> R {
+    pub(crate) fn read_state<R>(&self, read: impl FnOnce(&State<T>, TimePoint) -> R) -> R {
         let locked = lock(&self.locked);
-        read(&locked.state, &self.setup.config, self.clock.now())
+        read(&locked.state, self.clock.now())
     }
 
-    /// Changes the state.
-    pub(crate) fn update<R>(&self, change: impl FnOnce(&mut State<T>, &Config, TimePoint) -> R) -> R {
-        self.publish_after(|locked, now| change(&mut locked.state, &self.setup.config, now))
-    }
-
-    /// Makes a decision, and returns it with the fetch that it refers to.
-    pub(crate) fn decide<D>(
-        &self,
-        decide: impl FnOnce(&mut State<T>, &Config, TimePoint) -> D,
-    ) -> (D, Arc<PendingFetch>) {
-        let (overdue, decision, pending) = self.publish_after(|locked, now| {
-            let overdue = self.fail_overdue(locked, now);
-            let decision = decide(&mut locked.state, &self.setup.config, now);
-            (overdue, decision, locked.pending())
-        });
-        self.report(overdue);
-        (decision, pending)
-    }
-
-    /// Applies what follows from a deadline that has passed: a fetch is overdue, or no caller waits for it any more.
-    pub(crate) fn check_deadlines(&self) {
-        let overdue = self.publish_after(|locked, now| self.fail_overdue(locked, now));
-        self.report(overdue);
-    }
-
-    /// Publishes the snapshot under the same lock as the change, so that no older one replaces a newer one.
-    fn publish_after<R>(&self, change: impl FnOnce(&mut Locked<T>, TimePoint) -> R) -> R {
-        let config = &self.setup.config;
+    /// Changes the state, and publishes the new snapshot under the same lock, so that no older one replaces a newer one.
+    pub(crate) fn update<R>(&self, change: impl FnOnce(&mut Locked<T>, TimePoint) -> R) -> R {
         let mut locked = lock(&self.locked);
         let now = self.clock.now();
         let result = change(&mut locked, now);
-        let stale = locked.state.take_stale_event(config, now);
-        let previous = self.snapshot.swap(locked.state.serving(config, now).map(Snapshot::from));
+        let stale = locked.state.take_stale_event(now);
+        let snapshot = locked.state.serving(now).map(Snapshot::from);
+        let previous = self.snapshot.swap(snapshot.map(Arc::new));
         drop(locked);
 
         // This may run the destructor of a token, which must not run under the lock.
@@ -135,27 +107,6 @@ impl<T> Inner<T> {
             self.emit(&Event::ServedExpired { generation });
         }
         result
-    }
-
-    /// Fails the current fetch if it has timed out and its runtime may not be driven any more. A fetch in the runtime of the
-    /// caller notices its timeout itself.
-    fn fail_overdue(&self, locked: &mut Locked<T>, now: TimePoint) -> Option<(Arc<PendingFetch>, Error, u32)> {
-        let config = &self.setup.config;
-        if !locked.state.is_overdue(config, now)
-            || Runtime::current().is_none_or(|current| locked.pending.is_on(&current))
-        {
-            return None;
-        }
-        let error = locked.state.fail_overdue(config, now, (self.setup.jitter_sample)())?;
-        Some((Arc::clone(&locked.pending), error, locked.state.failures()))
-    }
-
-    fn report(&self, overdue: Option<(Arc<PendingFetch>, Error, u32)>) {
-        if let Some((pending, error, failures)) = overdue {
-            pending.abort();
-            pending.complete(FetchOutcome::Failed(error.clone()));
-            self.emit(&Event::FetchFailed { error, failures, took: self.setup.config.fetch_timeout });
-        }
     }
 
     /// Emits an event. A listener that panics loses the event and nothing else.
@@ -172,16 +123,6 @@ impl<T> Inner<T> {
     }
 }
 
-impl<T> Locked<T> {
-    fn pending(&mut self) -> Arc<PendingFetch> {
-        let id = self.state.last_fetch();
-        if self.pending.id != id {
-            self.pending = Arc::new(PendingFetch::new(id));
-        }
-        Arc::clone(&self.pending)
-    }
-}
-
 impl<T> Drop for Inner<T> {
     fn drop(&mut self) {
         self.locked.get_mut().unwrap_or_else(PoisonError::into_inner).pending.abort();
@@ -190,3 +131,6 @@ impl<T> Drop for Inner<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,7 +115,6 @@ mod event;
 mod fetch;
 mod inner;
 mod jitter;
-mod keep_warm;
 #[cfg(any(feature = "object_store-0_12", feature = "object_store-0_13", feature = "object_store-0_14"))]
 mod object_store;
 mod pending;

@@ -1,7 +1,9 @@
 //! [`PendingFetch`]: one fetch, many waiters.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
+use crate::event::FetchReason;
 use crate::rt::{Runtime, SetOnce, Task};
 use crate::state::{FetchId, FetchOutcome};
 
@@ -9,32 +11,22 @@ use crate::state::{FetchId, FetchOutcome};
 #[derive(Debug)]
 pub(crate) struct PendingFetch {
     pub(crate) id: FetchId,
-    outcome: SetOnce<FetchOutcome>,
-    task: OnceLock<Task>,
+    pub(crate) reason: FetchReason,
+    /// The earliest start, in monotonic time.
+    pub(crate) not_before: Duration,
+    pub(crate) outcome: SetOnce<FetchOutcome>,
+    /// Empty until the fetch is spawned.
+    pub(crate) task: OnceLock<Task>,
 }
 
 impl PendingFetch {
-    pub(crate) fn new(id: FetchId) -> Self {
-        Self { id, outcome: SetOnce::new(), task: OnceLock::new() }
-    }
-
-    /// Waits for the outcome. Dropping the future affects no other waiter.
-    pub(crate) async fn wait(&self) -> FetchOutcome {
-        self.outcome.wait().await
-    }
-
-    pub(crate) fn outcome(&self) -> Option<FetchOutcome> {
-        self.outcome.get()
+    pub(crate) fn new(id: FetchId, reason: FetchReason, not_before: Duration) -> Self {
+        Self { id, reason, not_before, outcome: SetOnce::new(), task: OnceLock::new() }
     }
 
     /// Wakes all waiters. The first outcome counts.
     pub(crate) fn complete(&self, outcome: FetchOutcome) {
-        self.outcome.set(outcome);
-    }
-
-    pub(crate) fn set_task(&self, task: Task) {
-        // A fetch is spawned once.
-        let _ = self.task.set(task);
+        let _ = self.outcome.set(outcome);
     }
 
     /// Whether the fetch makes progress whenever `runtime` does.

@@ -11,13 +11,15 @@ mod loom;
 mod std;
 
 #[cfg(token_cache_loom)]
-pub use self::loom::block_on;
+use self::loom as imp;
 #[cfg(token_cache_loom)]
-pub(crate) use self::loom::{AtomicArc, AtomicU64, Mutex, MutexGuard, Ordering, Runtime, SetOnce, Task};
+pub use self::loom::block_on;
 #[cfg(not(token_cache_loom))]
-pub(crate) use self::std::{AtomicArc, AtomicU64, Mutex, MutexGuard, Ordering, Runtime, SetOnce, Task};
+use self::std as imp;
+
+pub(crate) use self::imp::{AtomicArc, AtomicU64, Mutex, Ordering, Runtime, SetOnce, Task};
 
 /// Locks a mutex whose data stays consistent if a holder panics.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> imp::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(::std::sync::PoisonError::into_inner)
 }

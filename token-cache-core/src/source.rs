@@ -1,7 +1,6 @@
 //! [`TokenSource`]: fetches new tokens.
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -104,23 +103,7 @@ pub fn permanent(error: impl Into<BoxError>) -> BoxError {
     Box::new(Permanent(error.into()))
 }
 
-/// A marker that is invisible in the error chain.
+/// A marker. It is transparent in messages and error chains.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
 pub(crate) struct Permanent(pub(crate) BoxError);
-
-impl fmt::Debug for Permanent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Display for Permanent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl StdError for Permanent {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source()
-    }
-}

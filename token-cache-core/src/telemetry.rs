@@ -1,5 +1,8 @@
 //! Events as `tracing` events and `metrics`, if these features are enabled.
 
+#[cfg(feature = "metrics")]
+use std::time::Duration;
+
 use crate::event::{Event, FetchReason};
 
 /// Records an event of the cache `name`.
@@ -43,18 +46,15 @@ fn trace(name: &str, event: &Event) {
 #[cfg(feature = "metrics")]
 fn count(name: &str, event: &Event) {
     let cache = || name.to_owned();
+    let fetched = |outcome: &'static str, took: Duration, failures: u32| {
+        metrics::counter!("token_cache_fetches_total", "cache" => cache(), "outcome" => outcome).increment(1);
+        metrics::histogram!("token_cache_fetch_seconds", "cache" => cache(), "outcome" => outcome).record(took);
+        metrics::gauge!("token_cache_failures", "cache" => cache()).set(f64::from(failures));
+    };
     match event {
         Event::FetchStarted { .. } => {}
-        Event::FetchSucceeded { took, .. } => {
-            metrics::counter!("token_cache_fetches_total", "cache" => cache(), "outcome" => "ok").increment(1);
-            metrics::histogram!("token_cache_fetch_seconds", "cache" => cache(), "outcome" => "ok").record(*took);
-            metrics::gauge!("token_cache_failures", "cache" => cache()).set(0);
-        }
-        Event::FetchFailed { failures, took, .. } => {
-            metrics::counter!("token_cache_fetches_total", "cache" => cache(), "outcome" => "failed").increment(1);
-            metrics::histogram!("token_cache_fetch_seconds", "cache" => cache(), "outcome" => "failed").record(*took);
-            metrics::gauge!("token_cache_failures", "cache" => cache()).set(f64::from(*failures));
-        }
+        Event::FetchSucceeded { took, .. } => fetched("ok", *took, 0),
+        Event::FetchFailed { failures, took, .. } => fetched("failed", *took, *failures),
         Event::ServedExpired { .. } => {
             metrics::counter!("token_cache_served_expired_total", "cache" => cache()).increment(1);
         }

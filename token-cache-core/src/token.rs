@@ -16,6 +16,7 @@ pub struct TemporaryToken<T> {
     refresh_at: Option<SystemTime>,
 }
 
+#[derive(Debug)]
 enum Expiry {
     At(SystemTime),
     In(Duration),
@@ -64,12 +65,7 @@ impl<T> TemporaryToken<T> {
 impl<T> fmt::Debug for TemporaryToken<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("TemporaryToken");
-        match self.expiry {
-            Expiry::At(wall) => debug.field("expires_at", &wall),
-            Expiry::In(lifetime) => debug.field("expires_in", &lifetime),
-            Expiry::Never => debug.field("expires_at", &"never"),
-        };
-        debug.field("refresh_at", &self.refresh_at).finish_non_exhaustive()
+        debug.field("expiry", &self.expiry).field("refresh_at", &self.refresh_at).finish_non_exhaustive()
     }
 }
 

@@ -36,7 +36,7 @@ where
     U: Send + Sync + 'static,
 {
     pub(crate) fn new(cache: TokenCache<T>, convert: Box<dyn Fn(&T) -> U + Send + Sync>) -> Self {
-        let shared = Shared { last: AtomicArc::new(None), convert, convert_lock: Mutex::new(()) };
+        let shared = Shared { last: AtomicArc::from_pointee(None), convert, convert_lock: Mutex::new(()) };
         Self { cache, shared: Arc::new(shared) }
     }
 
@@ -58,11 +58,10 @@ where
 
     /// Invalidates the token that `converted` was made from. Otherwise as [`TokenCache::invalidate`].
     pub fn invalidate(&self, converted: &Arc<U>) {
-        let token = self.shared.last.read(|last| {
-            let last = last.filter(|last| Arc::ptr_eq(&last.converted, converted))?;
-            last.token.upgrade()
-        });
-        if let Some(token) = token {
+        if let Some(last) = self.shared.last.load().as_ref()
+            && Arc::ptr_eq(&last.converted, converted)
+            && let Some(token) = last.token.upgrade()
+        {
             self.cache.invalidate(&token);
         }
     }
@@ -87,7 +86,7 @@ where
         }
         let converted = Arc::new((self.shared.convert)(token));
         let conversion = Conversion { token: Arc::downgrade(token), converted: Arc::clone(&converted) };
-        drop(self.shared.last.swap(Some(conversion)));
+        drop(self.shared.last.swap(Some(Arc::new(conversion))));
         Some(converted)
     }
 }
@@ -96,10 +95,8 @@ impl<T, U> Shared<T, U> {
     /// What `token` was converted to, if it was the last one.
     #[inline]
     fn converted(&self, token: &Arc<T>) -> Option<Arc<U>> {
-        self.last.read(|last| {
-            let last = last.filter(|last| last.token.as_ptr() == Arc::as_ptr(token))?;
-            Some(Arc::clone(&last.converted))
-        })
+        let last = self.last.load();
+        last.as_ref().filter(|last| last.token.as_ptr() == Arc::as_ptr(token)).map(|last| Arc::clone(&last.converted))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The counterparts for loom. A task is a thread of the model.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
@@ -12,37 +12,42 @@ use super::lock;
 pub(crate) struct AtomicArc<T>(Mutex<Option<Arc<T>>>);
 
 impl<T> AtomicArc<T> {
-    pub(crate) fn new(value: Option<T>) -> Self {
+    pub(crate) fn from_pointee(value: Option<T>) -> Self {
         Self(Mutex::new(value.map(Arc::new)))
     }
 
-    pub(crate) fn read<R>(&self, read: impl FnOnce(Option<&T>) -> R) -> R {
-        let value = lock(&self.0).clone();
-        read(value.as_deref())
+    pub(crate) fn load(&self) -> Box<Option<Arc<T>>> {
+        Box::new(lock(&self.0).clone())
     }
 
-    pub(crate) fn swap(&self, value: Option<T>) -> Option<Arc<T>> {
-        std::mem::replace(&mut *lock(&self.0), value.map(Arc::new))
+    pub(crate) fn swap(&self, value: Option<Arc<T>>) -> Option<Arc<T>> {
+        std::mem::replace(&mut *lock(&self.0), value)
     }
 }
 
+/// The value is std's, because a reference to it is returned. The flag makes it visible to the model.
 #[derive(Debug)]
-pub(crate) struct SetOnce<T>(Mutex<Option<T>>);
+pub(crate) struct SetOnce<T> {
+    value: OnceLock<T>,
+    is_set: AtomicU64,
+}
 
-impl<T: Clone> SetOnce<T> {
+impl<T> SetOnce<T> {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(None))
+        Self { value: OnceLock::new(), is_set: AtomicU64::new(0) }
     }
 
-    pub(crate) fn set(&self, value: T) {
-        lock(&self.0).get_or_insert(value);
+    pub(crate) fn set(&self, value: T) -> Result<(), T> {
+        let result = self.value.set(value);
+        self.is_set.store(1, Ordering::Release);
+        result
     }
 
-    pub(crate) fn get(&self) -> Option<T> {
-        lock(&self.0).clone()
+    pub(crate) fn get(&self) -> Option<&T> {
+        if self.is_set.load(Ordering::Acquire) == 1 { self.value.get() } else { None }
     }
 
-    pub(crate) async fn wait(&self) -> T {
+    pub(crate) async fn wait(&self) -> &T {
         std::future::poll_fn(|_| self.get().map_or(Poll::Pending, Poll::Ready)).await
     }
 }
@@ -50,7 +55,7 @@ impl<T: Clone> SetOnce<T> {
 #[derive(Clone, Debug)]
 pub(crate) struct Runtime;
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Task;
 
 impl Runtime {

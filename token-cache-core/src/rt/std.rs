@@ -1,60 +1,20 @@
-//! tokio and std.
+//! tokio, std and arc-swap.
 
-use std::sync::Arc;
 pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) use std::sync::{Mutex, MutexGuard};
 
-use arc_swap::ArcSwapOption;
-use tokio::runtime::{Handle, Id};
-use tokio::task::AbortHandle;
-
 /// A shared value that is read without a lock.
-pub(crate) struct AtomicArc<T>(ArcSwapOption<T>);
-
-impl<T> AtomicArc<T> {
-    pub(crate) fn new(value: Option<T>) -> Self {
-        Self(ArcSwapOption::from_pointee(value))
-    }
-
-    #[inline]
-    pub(crate) fn read<R>(&self, read: impl FnOnce(Option<&T>) -> R) -> R {
-        read(self.0.load().as_deref())
-    }
-
-    pub(crate) fn swap(&self, value: Option<T>) -> Option<Arc<T>> {
-        self.0.swap(value.map(Arc::new))
-    }
-}
-
-/// A value that is set once, and can be awaited.
-#[derive(Debug)]
-pub(crate) struct SetOnce<T>(tokio::sync::SetOnce<T>);
-
-impl<T: Clone> SetOnce<T> {
-    pub(crate) fn new() -> Self {
-        Self(tokio::sync::SetOnce::new())
-    }
-
-    /// The first value counts.
-    pub(crate) fn set(&self, value: T) {
-        let _ = self.0.set(value);
-    }
-
-    pub(crate) fn get(&self) -> Option<T> {
-        self.0.get().cloned()
-    }
-
-    pub(crate) async fn wait(&self) -> T {
-        self.0.wait().await.clone()
-    }
-}
+pub(crate) use arc_swap::ArcSwapOption as AtomicArc;
+use tokio::runtime::{Handle, Id};
+pub(crate) use tokio::sync::SetOnce;
+use tokio::task::AbortHandle;
 
 /// A tokio runtime.
 #[derive(Clone, Debug)]
 pub(crate) struct Runtime(Handle);
 
 /// A spawned task.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Task {
     abort: AbortHandle,
     runtime: Id,

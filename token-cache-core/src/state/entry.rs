@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::TimePoint;
 use crate::config::Config;
 use crate::deadline::Deadline;
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::token::TemporaryToken;
 
 pub(crate) struct Entry<T> {
@@ -30,7 +30,7 @@ impl<T> Entry<T> {
     ) -> Result<Self, Error> {
         let (token, expires, refresh_at) = token.into_deadlines(started);
         if !expires.not_reached(now) {
-            return Err(Error::already_expired());
+            return Err(Cause::AlreadyExpired.into());
         }
         let (refresh, too_short) = match expires.remaining(started) {
             None => (refresh_at.unwrap_or(Deadline::NEVER), Deadline::NEVER),
@@ -48,6 +48,6 @@ impl<T> Entry<T> {
     }
 
     pub(super) fn too_short(&self, required: Duration, now: TimePoint) -> Error {
-        Error::too_short(required, self.expires.remaining(now).unwrap_or(Duration::MAX))
+        Cause::TooShort { required, available: self.expires.remaining(now).unwrap_or(Duration::MAX) }.into()
     }
 }

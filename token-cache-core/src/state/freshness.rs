@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use super::{Entry, State};
 use crate::clock::TimePoint;
-use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::event::FetchReason;
 use crate::status::Freshness;
 
+/// A row of the table.
 pub(super) struct Row<'a, T> {
     pub(super) freshness: Freshness,
     /// The stored token, if it can be returned, and until when.
@@ -27,6 +27,7 @@ pub(super) struct Row<'a, T> {
     pub(super) fetch: FetchDue,
 }
 
+/// Whether the stored token should be replaced now.
 #[derive(Clone, Copy)]
 pub(super) enum FetchDue {
     No,
@@ -37,7 +38,7 @@ pub(super) enum FetchDue {
 }
 
 impl<T> State<T> {
-    pub(super) fn freshness_row(&self, config: &Config, now: TimePoint) -> Row<'_, T> {
+    pub(super) fn freshness_row(&self, now: TimePoint) -> Row<'_, T> {
         let row = |freshness, usable, ends, fetch| Row { freshness, usable, ends, fetch };
         let Some(entry) = &self.entry else {
             return row(Freshness::Empty, None, Deadline::PAST, FetchDue::First);
@@ -53,7 +54,7 @@ impl<T> State<T> {
             return row(Freshness::TooShort, until_expiry, entry.expires, FetchDue::First);
         }
         // An expired token is only returned while the source is known to be down.
-        let stale = entry.expires.later_by(config.stale_if_error);
+        let stale = entry.expires.later_by(self.config.stale_if_error);
         let usable = (self.failures() > 0 && stale.not_reached(now)).then_some((entry, stale));
         row(Freshness::Expired, usable, stale, FetchDue::First)
     }

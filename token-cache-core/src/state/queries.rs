@@ -1,20 +1,17 @@
-//! What follows from the state for those who do not change it: readers, `status`, the keep-warm task.
+//! What follows from the state for readers, for `status` and for the keep-warm task.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::freshness::FetchDue;
-use super::{FetchId, FetchTicket, State};
+use super::{InFlight, State};
 use crate::clock::TimePoint;
-use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::status::{Freshness, Status};
 
 /// What the keep-warm task has to do.
 pub(crate) enum KeepWarm {
-    /// Start the fetch and wait for it.
-    Fetch(FetchTicket),
     /// Wait for the current fetch.
     Wait,
     /// Sleep until this monotonic time.
@@ -25,13 +22,8 @@ pub(crate) enum KeepWarm {
 
 impl<T> State<T> {
     /// What a caller gets after a fetch that did not help. `None` if there is no token, but another fetch may help.
-    pub(crate) fn fallback(
-        &self,
-        config: &Config,
-        now: TimePoint,
-        min_remaining: Duration,
-    ) -> Option<Result<Arc<T>, Error>> {
-        let row = self.freshness_row(config, now);
+    pub(crate) fn fallback(&self, now: TimePoint, min_remaining: Duration) -> Option<Result<Arc<T>, Error>> {
+        let row = self.freshness_row(now);
         match row.usable_for(min_remaining, now) {
             Some((token, _)) => Some(Ok(token)),
             None if row.freshness == Freshness::Expired => None,
@@ -40,12 +32,12 @@ impl<T> State<T> {
     }
 
     /// The stored token, until when readers can return it without a decision, and its expiry.
-    pub(crate) fn serving(&self, config: &Config, now: TimePoint) -> Option<(Arc<T>, Deadline, Deadline)> {
+    pub(crate) fn serving(&self, now: TimePoint) -> Option<(Arc<T>, Deadline, Deadline)> {
         let entry = self.entry.as_ref()?;
-        let row = self.freshness_row(config, now);
+        let row = self.freshness_row(now);
         let next_decision = match &self.in_flight {
-            Some(in_flight) => in_flight.hard_deadline(config),
-            None => self.next_attempt(config),
+            Some(in_flight) => in_flight.hard_deadline(&self.config),
+            None => self.next_attempt(),
         };
         let serve_until = match (row.usable, row.fetch) {
             (None, _) => Deadline::PAST,
@@ -53,7 +45,7 @@ impl<T> State<T> {
             (Some(_), FetchDue::First) if self.has_waiters(now) => Deadline::PAST,
             (Some(_), FetchDue::Background | FetchDue::First) => row.ends.min(Deadline::at_monotonic(next_decision)),
         };
-        let serve_until = match config.keep_warm {
+        let serve_until = match self.config.keep_warm {
             // Readers must ask for a decision now and then, so that `last_access` is known.
             Some(idle) => serve_until.min(Deadline::at_monotonic(self.last_access.saturating_add(idle / 2))),
             None => serve_until,
@@ -63,11 +55,11 @@ impl<T> State<T> {
 
     /// Whether callers who have a usable token still wait for the current fetch.
     fn has_waiters(&self, now: TimePoint) -> bool {
-        self.in_flight.as_ref().is_some_and(|in_flight| in_flight.soft_deadline.is_none_or(|end| now.monotonic < end))
+        self.in_flight.is_some_and(|in_flight| in_flight.soft_deadline.is_none_or(|end| now.monotonic < end))
     }
 
-    pub(crate) fn status(&self, config: &Config, now: TimePoint) -> Status {
-        let row = self.freshness_row(config, now);
+    pub(crate) fn status(&self, now: TimePoint) -> Status {
+        let row = self.freshness_row(now);
         Status {
             generation: self.generation,
             freshness: row.freshness,
@@ -76,14 +68,14 @@ impl<T> State<T> {
             serving_expired: row.freshness == Freshness::Expired && row.usable.is_some(),
             refreshing: self.in_flight.is_some(),
             failures: self.failures(),
-            last_error: self.failure().map(|failure| failure.error.clone()),
-            next_attempt: self.next_attempt(config).saturating_sub(now.monotonic),
+            last_error: self.failure.as_ref().map(|failure| failure.error.clone()),
+            next_attempt: self.next_attempt().saturating_sub(now.monotonic),
         }
     }
 
     /// The generation for which serving an expired token starts now. Once per token.
-    pub(crate) fn take_stale_event(&mut self, config: &Config, now: TimePoint) -> Option<u64> {
-        let starts = self.last_stale_event != self.generation && self.status(config, now).serving_expired;
+    pub(crate) fn take_stale_event(&mut self, now: TimePoint) -> Option<u64> {
+        let starts = self.last_stale_event != self.generation && self.status(now).serving_expired;
         starts.then(|| {
             self.last_stale_event = self.generation;
             self.generation
@@ -91,45 +83,35 @@ impl<T> State<T> {
     }
 
     /// What to do so that the next caller finds a fresh token.
-    pub(crate) fn keep_warm(&mut self, config: &Config, now: TimePoint) -> KeepWarm {
+    pub(crate) fn keep_warm(&mut self, now: TimePoint) -> KeepWarm {
         let idle = now.monotonic.saturating_sub(self.last_access);
-        if config.keep_warm.is_none_or(|max_idle| idle >= max_idle) {
+        if self.config.keep_warm.is_none_or(|max_idle| idle >= max_idle) {
             return KeepWarm::Stop;
         }
-        if self.in_flight.is_some() {
-            return KeepWarm::Wait;
-        }
-        let row = self.freshness_row(config, now);
-        if matches!(row.fetch, FetchDue::No) {
-            // Not longer: the wall clock may be set, and the token invalidated.
-            return KeepWarm::Sleep(row.ends.monotonic().min(now.monotonic.saturating_add(MAX_SLEEP)));
-        }
-        match self.next_attempt(config) {
-            next if next > now.monotonic => KeepWarm::Sleep(next),
-            _ => {
-                let reason = self.fetch_reason(row.freshness);
-                KeepWarm::Fetch(self.start_fetch(config, reason, now.monotonic, None).0)
+        let row = self.freshness_row(now);
+        if self.in_flight.is_none() {
+            if matches!(row.fetch, FetchDue::No) {
+                // Not longer: the wall clock may be set, and the token invalidated.
+                return KeepWarm::Sleep(row.ends.monotonic().min(now.monotonic.saturating_add(MAX_SLEEP)));
             }
+            if self.next_attempt() > now.monotonic {
+                return KeepWarm::Sleep(self.next_attempt());
+            }
+            self.start_fetch(self.fetch_reason(row.freshness), now.monotonic, None);
         }
-    }
-
-    /// The stored token, unless it has expired.
-    pub(super) fn valid_token(&self, now: TimePoint) -> Option<Arc<T>> {
-        let entry = self.entry.as_ref()?;
-        entry.expires.not_reached(now).then(|| Arc::clone(&entry.token))
+        KeepWarm::Wait
     }
 
     pub(crate) const fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// The fetch that was started last.
-    pub(crate) const fn last_fetch(&self) -> FetchId {
-        FetchId(self.fetches)
+    pub(crate) const fn in_flight(&self) -> Option<InFlight> {
+        self.in_flight
     }
 
     pub(crate) fn failures(&self) -> u32 {
-        self.failure().map_or(0, |failure| failure.consecutive_failures)
+        self.failure.as_ref().map_or(0, |failure| failure.consecutive_failures)
     }
 }
 
