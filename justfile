@@ -1,30 +1,38 @@
 default:
     @just --list
 
-# what has to pass
+# every check that has to pass
 ci:
     .ci/run
+
+# named steps of it: `just step lint docs`
+step *STEPS:
+    .ci/run {{STEPS}}
 
 fmt:
     cargo fmt --all
 
 lint:
-    cargo clippy --all-targets --all-features -- -D warnings
+    .ci/run format lint
 
 # the core alone, in seconds
 core:
-    cargo test -p token-cache-core
+    .ci/run core
 
 test:
-    cargo test --all-features
+    .ci/run test
 
 doc:
-    RUSTDOCFLAGS="-D warnings" cargo doc --all-features --no-deps
+    .ci/run docs
 
 # traffic through rotations and an outage
 s3 *ARGS:
     cargo run --release --example s3 -- {{ARGS}}
 
-# this cache and its published peers, side by side
+# this cache and others, side by side
 peers *ARGS:
     cargo run --release -p token-cache-peers -- {{ARGS}}
+
+# the ratios of the benchmarks
+bench *ARGS:
+    cargo bench -p token-cache-peers -- {{ARGS}}
