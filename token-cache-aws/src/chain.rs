@@ -118,10 +118,10 @@ impl ChainSource {
         }
         let provider = ProfileFileCredentialsProvider::builder().configure(&config).profile_name(name).build();
         provider.provide_credentials().await.map_err(|error| match error {
-            // "Not loaded" lets a chain try its next provider. Here is no next one.
+            // "Not loaded" lets a chain try its next provider, and there is none here.
             CredentialsError::CredentialsNotLoaded(_) => CredentialsError::invalid_configuration(format!(
-                "the profile \"{name}\" has no credentials{}; check ~/.aws/config and ~/.aws/credentials, or the files that \
-                 AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name",
+                "the profile \"{name}\" has no credentials{}; check ~/.aws/config and ~/.aws/credentials, or the files \
+                 that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name",
                 error.source().map_or_else(String::new, |source| format!(": {source}"))
             )),
             error => error,

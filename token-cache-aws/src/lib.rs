@@ -46,8 +46,7 @@
 //! # }
 //! ```
 //!
-//! - One shared cache per process, which can fail at startup: [`AwsTokenCache::try_new`],
-//!   [`AwsTokenCache::default_region`].
+//! - One shared cache per process, with an error at startup if there are no credentials: [`AwsTokenCache::try_new`].
 //! - Many roles and profiles, with one cache each: [`Registry`].
 //! - Buckets with public access: [`AwsTokenCache::configure_or_anonymous`].
 //! - Credentials that a service rejects: [`is_credential_rejected`] detects it, [`AwsTokenCache::retry_rejected`]

@@ -33,7 +33,7 @@ async fn shared() -> AwsTokenCache {
     static SHARED: OnceCell<AwsTokenCache> = OnceCell::const_new();
     let init = || async {
         let aws = AwsTokenCache::from_env().await;
-        // With a full registry, the process has its shared cache all the same.
+        // If the registry is full, the process still gets its shared cache.
         Registry::process().get_or_insert(&IdentitySpec::from_env(), aws.clone()).unwrap_or(aws)
     };
     SHARED.get_or_init(init).await.clone()

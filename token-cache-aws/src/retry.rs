@@ -41,8 +41,8 @@ impl AwsTokenCache {
     /// It retries individual HTTP requests: one upload part or one list page, never the whole operation. A rejected
     /// request has had no effect on the server, so no write happens twice, and conditional writes stay correct.
     ///
-    /// The response to a `HEAD` has no body and so no error code. After a 400 or 403 without a code, the same request
-    /// is sent once as a `GET` of one byte to read the code.
+    /// The response to a `HEAD` has no body and so no error code. After a 400 or a 403, the same request is sent once
+    /// as a `GET` of one byte to read the code.
     ///
     /// Unsigned requests, presigned URLs and requests of S3 Express sessions are not retried. If no new credentials are
     /// available, or the new ones are the same, the caller gets the response of S3.

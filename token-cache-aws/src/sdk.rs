@@ -39,13 +39,13 @@ impl AwsTokenCache {
     /// The configuration for the SDK's clients: the loaded one, with its region and endpoint, and this cache as the
     /// credentials provider.
     ///
-    /// The clients ask this cache for each request and keep no credentials, so a replaced or rejected token is out of
-    /// use in all of them at once.
+    /// The clients get credentials from this cache for each request and do not keep them, so no client continues to use
+    /// a token that was replaced or rejected.
     ///
     /// ```no_run
     /// # async fn example() {
     /// let aws = token_cache_aws::AwsTokenCache::from_env().await;
-    /// let config = aws.sdk_config(); // for aws_sdk_dynamodb::Client::new(&config), aws_sdk_glue::Client::new(&config) ...
+    /// let config = aws.sdk_config(); // for aws_sdk_dynamodb::Client::new(&config) and others
     /// # }
     /// ```
     #[must_use]

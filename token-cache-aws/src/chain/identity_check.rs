@@ -11,7 +11,7 @@ use aws_credential_types::credential_feature::AwsCredentialFeature as Feature;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_types::os_shim_internal::{Env, Fs};
 
-/// Whether the credentials come from the machine or the container, and no profile asked for them.
+/// Whether the credentials come from the machine or the container, and no profile selects that source.
 pub(super) fn is_ambient(credentials: &Credentials) -> bool {
     let features = credentials.get_property::<Vec<Feature>>().map(Vec::as_slice).unwrap_or_default();
     let from_profile = features.contains(&Feature::CredentialsProfile);
@@ -19,7 +19,7 @@ pub(super) fn is_ambient(credentials: &Credentials) -> bool {
         && features.iter().any(|feature| matches!(feature, Feature::CredentialsImds | Feature::CredentialsHttp))
 }
 
-/// Fails if only one of two variables is set that are useless without each other.
+/// Fails if only one of two variables is set that require each other.
 pub(super) fn require_both(first: &'static str, second: &'static str) -> Result<(), CredentialsError> {
     let (set, unset) = match (is_set(first), is_set(second)) {
         (true, false) => (first, second),
@@ -37,8 +37,8 @@ pub(super) async fn require_profile() -> Result<(), CredentialsError> {
     let selected = Some(Cow::Owned(name.clone()));
     match aws_config::profile::load(&Fs::real(), &Env::real(), &Default::default(), selected).await {
         Ok(profiles) if profiles.get_profile(&name).is_none() => Err(CredentialsError::invalid_configuration(format!(
-            "AWS_PROFILE names the profile \"{name}\", which is neither in ~/.aws/config nor in ~/.aws/credentials (nor in \
-             the files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name)"
+            "AWS_PROFILE names the profile \"{name}\", which is neither in ~/.aws/config nor in ~/.aws/credentials \
+             (nor in the files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name)"
         ))),
         _ => Ok(()),
     }

@@ -39,7 +39,8 @@ pub(super) fn describe(error: &CredentialsError) -> Option<String> {
             format!("the instance metadata service, which the profile names, has failed: {reason}")
         }
         Provider::InstanceMetadata => format!(
-            "the instance metadata service, which is used if nothing else is configured, has failed: {reason}; {CONFIGURE}"
+            "the instance metadata service, which is used if nothing else is configured, has failed: {reason}; \
+             {CONFIGURE}"
         ),
         Provider::Process => {
             format!("the credential_process has failed: {}", without_process_preamble(&reason))
@@ -83,7 +84,7 @@ enum Provider {
 fn identify(cause: &(dyn StdError + 'static)) -> Option<Provider> {
     let text = cause.to_string();
     let is_in_text = |message: SdkMessage| message.is_in(&text);
-    // The container's endpoint and the instance metadata service answer in the same JSON. The chain asks the metadata
+    // The container's endpoint and the instance metadata service return the same JSON. The chain uses the metadata
     // service only if no endpoint is set.
     let variable = ENDPOINT_VARIABLES.into_iter().find(|name| env::var_os(name).is_some());
     let is_json = is_in_text(SdkMessage::Json);
@@ -136,6 +137,7 @@ fn unreadable_token_file() -> Option<&'static str> {
 }
 
 const NOT_LOADED: &str = "AWS credentials could not be loaded";
-const CONFIGURE: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, choose a profile with AWS_PROFILE, or run where a role is attached";
+const CONFIGURE: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, choose a profile with AWS_PROFILE, or run \
+                         where a role is attached";
 const ENDPOINT_VARIABLES: [&str; 2] = ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
 const TOKEN_FILE_VARIABLES: [&str; 2] = ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"];

@@ -1,4 +1,4 @@
-//! [`SdkMessage`]: what the SDK tells only in the text of an error.
+//! [`SdkMessage`]: what the SDK states only in the text of an error.
 //!
 //! Errors with a public type are matched by type. The errors below have private types or are plain strings, so their
 //! text is the only way to recognize them. The tests run the SDK and fail if it changes a text.
@@ -35,7 +35,7 @@ impl SdkMessage {
     }
 }
 
-/// Removes the start of a [`SdkMessage::Process`] that says no more than that the process failed.
+/// Removes the start of a [`SdkMessage::Process`] that only says that the process failed.
 pub(super) fn without_process_preamble(text: &str) -> &str {
     text.strip_prefix(PROCESS_PREAMBLE).unwrap_or(text)
 }

@@ -96,9 +96,16 @@ fn xml_quotes_are_removed() {
 #[tokio::test]
 #[ignore = "the child process of the tests above"]
 async fn child_prints_its_error() {
-    let config = defaults().load().await;
-    let error = config.credentials_provider().unwrap().provide_credentials().await.unwrap_err();
-    println!("\n{TEXT}{}\n{DESCRIPTION}{}", text(&error), describe(&error));
+    loop {
+        let config = defaults().load().await;
+        let error = config.credentials_provider().unwrap().provide_credentials().await.unwrap_err();
+        let description = describe(&error);
+        // The SDK waits one second for the metadata service, which a busy machine may exceed.
+        if !description.contains("timeout") {
+            println!("\n{TEXT}{}\n{DESCRIPTION}{description}", text(&error));
+            return;
+        }
+    }
 }
 
 /// The text that is looked up in the table.
@@ -252,8 +259,9 @@ fn read_request(connection: &TcpStream) -> Option<String> {
 
 const TEXT: &str = "TEXT: ";
 const DESCRIPTION: &str = "DESCRIPTION: ";
-const SSO: &str = "sso_start_url = https://example.com/start\nsso_region = us-east-1\nsso_account_id = 123456789012\nsso_role_name = reader";
+const SSO: &str = "sso_start_url = https://example.com/start\nsso_region = us-east-1\n\
+                   sso_account_id = 123456789012\nsso_role_name = reader";
 /// The SDK names the token's file after the start URL.
 const SSO_URL_SHA1: &str = "b343494cf15ba6b81449840ea93161cf3b27e5e3";
-const SSO_SESSION: &str = "sso_session = corp\nsso_account_id = 123456789012\nsso_role_name = reader\n[sso-session corp]\n\
-                           sso_region = us-east-1\nsso_start_url = https://example.com/start";
+const SSO_SESSION: &str = "sso_session = corp\nsso_account_id = 123456789012\nsso_role_name = reader\n\
+                           [sso-session corp]\nsso_region = us-east-1\nsso_start_url = https://example.com/start";
