@@ -1,9 +1,16 @@
-//! Why there are no credentials, in words a user can act on.
+//! [`FetchError`]: why the SDK returned no credentials.
 
+mod describe;
+mod error_chain;
 #[cfg(feature = "chain")]
-mod chain;
-mod mask;
-mod words;
+mod profile_file;
+#[cfg(feature = "chain")]
+mod provider;
+mod redact;
+#[cfg(feature = "chain")]
+mod sdk_messages;
+#[cfg(feature = "chain")]
+mod service;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -12,48 +19,52 @@ use std::sync::Arc;
 use aws_credential_types::provider::error::CredentialsError;
 use token_cache_core::Error;
 
-/// An `SdkConfig` that cannot give credentials.
+use self::describe::describe;
+use self::error_chain::error_chain;
+
+/// An `SdkConfig` has no credentials provider.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("this SdkConfig has no credentials provider; load it with one, as token_cache_aws::defaults() does")]
 #[non_exhaustive]
 pub struct ConfigError;
 
-/// Why the SDK had no credentials, on one line: every provider of the chain that was tried, and what each had to say.
+/// Why the SDK returned no credentials, on one line: which provider failed and why, or which providers were tried.
 ///
-/// What others have said is in it, as a `credential_process` tells there what to do; but shortened, and with `***` for all
-/// that looks like a secret. It is the [`source`](StdError::source) of the cache's error.
+/// It is the [`source`](StdError::source) of the cache's error. It includes messages of issuers and of a
+/// `credential_process`, because they often say what to do. These are shortened, and `***` replaces what looks like a
+/// secret.
 pub struct FetchError {
     error: CredentialsError,
-    is_of_a_role: bool,
-    /// Made once, as what it is made of may be long, and all who wait for one fetch print it.
-    text: Box<str>,
+    is_role: bool,
+    /// Formatted once: the source may be long, and every caller that waited for the fetch may print it.
+    message: Box<str>,
 }
 
 impl FetchError {
     pub(crate) fn new(error: CredentialsError, role: Option<Arc<str>>) -> Self {
-        let text = match &role {
-            Some(role) => format!("the role {role} could not be assumed: {}", words::why(&error)),
-            None => words::told(&error),
+        let message = match &role {
+            Some(role) => format!("the role {role} could not be assumed: {}", error_chain(&error)),
+            None => describe(&error),
         };
-        Self { error, is_of_a_role: role.is_some(), text: text.into() }
+        Self { error, is_role: role.is_some(), message: message.into() }
     }
 
-    /// The SDK's own error. Its `Debug` may show what an issuer has answered, and its `Display` what a process has printed:
-    /// do not print it.
+    /// The SDK's error. Do not print it: its `Debug` may contain the response of an issuer, and its `Display` the
+    /// output of a process.
     #[must_use]
     pub const fn credentials_error(&self) -> &CredentialsError {
         &self.error
     }
 
-    /// Whether there is nothing wrong but that no credentials are configured anywhere.
+    /// Whether the only cause is that no credentials are configured.
     #[must_use]
     pub fn is_no_credentials(&self) -> bool {
-        !self.is_of_a_role && matches!(self.error, CredentialsError::CredentialsNotLoaded(_))
+        !self.is_role && matches!(self.error, CredentialsError::CredentialsNotLoaded(_))
     }
 }
 
-/// Whether a cache of AWS credentials has none because none are configured anywhere: all links of the chain were asked, and
-/// each says so. Where one is configured and fails, this is `false`.
+/// Whether a cache has no AWS credentials only because none are configured: every provider of the chain was tried and
+/// reports so. `false` if a provider is configured and fails.
 #[must_use]
 pub fn is_no_credentials(error: &Error) -> bool {
     error.source().and_then(|source| source.downcast_ref()).is_some_and(FetchError::is_no_credentials)
@@ -61,7 +72,7 @@ pub fn is_no_credentials(error: &Error) -> bool {
 
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.message)
     }
 }
 
@@ -71,5 +82,5 @@ impl fmt::Debug for FetchError {
     }
 }
 
-// The SDK's error is part of the text: as a source it would be told twice.
+// Without a source: the message already contains the SDK's error.
 impl StdError for FetchError {}

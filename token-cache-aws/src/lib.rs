@@ -1,4 +1,4 @@
-//! AWS credentials that are always at hand: the SDK's own chain, cached, refreshed ahead, and put under object_store.
+//! AWS credentials for object_store and the AWS SDK: the SDK's provider chain, cached and refreshed in the background.
 //!
 //! ```
 //! use object_store::{ObjectStoreExt, aws::AmazonS3Builder, path::Path};
@@ -14,7 +14,7 @@
 //! #     session.expires_at(), "example");
 //! # let config = token_cache_aws::defaults().region("us-east-1").endpoint_url(kit.s3().endpoint())
 //! #     .credentials_provider(credentials).load().await;
-//! let aws = AwsTokenCache::from_sdk_config(&config)?; // or from_env(): whatever the SDK's default chain finds
+//! let aws = AwsTokenCache::from_sdk_config(&config)?; // or from_env(), for the SDK's default chain
 //! let store = aws.configure(AmazonS3Builder::new().with_bucket_name("bucket")).build()?;
 //! store.put(&Path::from("hello"), "world".into()).await?;
 //! assert_eq!(store.get(&Path::from("hello")).await?.bytes().await?, "world");
@@ -22,11 +22,11 @@
 //! # }
 //! ```
 //!
-//! The providers that the SDK gives out do not cache: an adapter that asks them for each request calls STS, or the metadata
-//! service, once a request. [`AwsTokenCache`] asks once a rotation, ahead of the expiry and behind the requests' backs. What
-//! its callers may rely on is [`TokenCache`](token_cache_core::TokenCache)'s contract.
+//! The SDK's credentials providers do not cache: an adapter that calls one for each request calls STS or the metadata
+//! service for each request. [`AwsTokenCache`] makes one call per rotation, in the background, before expiry. See
+//! [`TokenCache`](token_cache_core::TokenCache) for what a caller can rely on.
 //!
-//! # From where, and whereto
+//! # Sources and clients
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -41,31 +41,32 @@
 //!     .configure(AmazonS3Builder::new().with_bucket_name("bucket")) // of object_store 0.12, 0.13 or 0.14
 //!     .with_http_connector(aws.retry_rejected(ReqwestConnector::default()))
 //!     .build()?;
-//! let sdk = aws.sdk_config(); // for clients of the SDK, on the same cache
+//! let config = aws.sdk_config(); // for clients of the SDK, on the same cache
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! - One instance for the process that fails early: [`AwsTokenCache::try_new`], and [`AwsTokenCache::default_region`]. Many
-//!   roles and profiles, one cache each: [`Registry`].
-//! - Buckets that are open to everybody: [`AwsTokenCache::configure_or_anonymous`].
-//! - Credentials that a service has rejected: [`is_credential_rejected`] tells, [`AwsTokenCache::retry_rejected`] gets over it.
+//! - One shared cache per process, with an error at startup if there are no credentials: [`AwsTokenCache::try_new`].
+//! - Many roles and profiles, with one cache each: [`Registry`].
+//! - Buckets with public access: [`AwsTokenCache::configure_or_anonymous`].
+//! - Credentials that a service rejects: [`is_credential_rejected`] detects it, [`AwsTokenCache::retry_rejected`]
+//!   retries.
 //!
-//! # Who does what
+//! # Division of work
 //!
-//! | what | who |
+//! | task | done by |
 //! |---|---|
-//! | finding credentials: environment, profiles, SSO, web identity, containers, instance metadata | the SDK |
-//! | that no other identity takes the place of the one that is configured | this crate |
-//! | retries and timeouts within one fetch | the SDK |
-//! | when to fetch, sharing one fetch, keeping what is good, pacing after failures | the cache |
-//! | signing, and retries of a request | object_store |
-//! | signing anew what was rejected | this crate, with object_store's signature |
+//! | find credentials: environment, profiles, SSO, web identity, containers, instance metadata | the SDK |
+//! | use no other identity than the configured one | this crate |
+//! | retry and time out the requests of one fetch | the SDK |
+//! | decide when to fetch, share one fetch, keep valid credentials through an outage, back off | the cache |
+//! | sign requests and retry them | object_store |
+//! | sign a rejected request again with new credentials | this crate, with object_store's signer |
 //!
-//! # Under OpenDAL and Iceberg
+//! # OpenDAL and Iceberg
 //!
-//! They sign with reqsign, and take any `ProvideCredential` of it. A view is one, with the feature `reqsign-3` of
-//! `token-cache-core`:
+//! Both sign with reqsign, which accepts any `ProvideCredential`. A view of the cache implements it if the feature
+//! `reqsign-3` of `token-cache-core` is enabled:
 //!
 //! ```
 //! # use std::time::UNIX_EPOCH;
@@ -86,29 +87,37 @@
 //! # }
 //! ```
 //!
-//! reqsign keeps a copy until two minutes before its `expires_in`, and refuses to sign with less than ten seconds left.
+//! reqsign keeps a copy until two minutes before `expires_in`, and does not sign with less than ten seconds left.
 //!
 //! # Features
 //!
-//! On by default: `chain`, `https`, `object_store-0_14`, `process`, `sso`. With none of them there is what takes any
-//! `ProvideCredentials` and any `SdkConfig`, in 70 crates and without HTTP or crypto.
+//! Enabled by default: `chain`, `https`, `object_store-0_14`, `process`, `sso`. Without any feature, the crate caches
+//! any `ProvideCredentials` or `SdkConfig`, and depends on neither HTTP nor crypto.
 //!
-//! - `object_store-0_12`, `object_store-0_13`, `object_store-0_14`: [`AwsTokenCache`] is a `CredentialProvider` of that version.
-//!   Any of them may be on together, and serve from one cache. 0.14 brings neither an HTTP client nor crypto; the older ones
-//!   cannot do without.
-//! - `chain`: the SDK's default chain, profiles, roles, the registry, and the SDK's clients. It brings `aws-config` and STS.
-//! - `process`, `sso`, `login`: what profiles may name beside keys and roles: `credential_process`; SSO; `aws login`.
-//! - `https`: the SDK's own HTTP client, over rustls and aws-lc. `https-ring` is the same over ring, and counts where `https`
-//!   is off. With neither, a client comes with `defaults().http_client(..)`; without one, what needs HTTP fails.
+//! - `object_store-0_12`, `object_store-0_13`, `object_store-0_14`: [`AwsTokenCache`] implements `CredentialProvider`
+//!   of that version. Several can be enabled together and share one cache. 0.14 adds neither an HTTP client nor
+//!   crypto; the older versions do.
+//! - `chain`: the SDK's default chain, profiles, roles, the registry, and the configuration for SDK clients. Adds
+//!   `aws-config` and STS.
+//! - `process`, `sso`, `login`: profiles with a `credential_process`, of SSO, and of `aws login`.
+//! - `https`: the SDK's default HTTP client, with rustls over aws-lc. `https-ring`: the same over ring, unless
+//!   `https` is enabled. Without either, pass a client to `defaults().http_client(..)`; otherwise everything that
+//!   needs HTTP fails.
 
-mod buffer;
+mod builder;
 mod cache;
 #[cfg(feature = "chain")]
 mod chain;
+#[cfg(feature = "chain")]
+mod defaults;
+mod endpoint;
 mod error;
 #[cfg(feature = "chain")]
-mod http;
-mod location;
+mod http_client;
+#[cfg(feature = "chain")]
+mod identity;
+#[cfg(feature = "chain")]
+mod process;
 #[cfg(feature = "_object_store")]
 mod provider;
 #[cfg(feature = "chain")]
@@ -118,27 +127,32 @@ mod rejected;
 mod retry;
 #[cfg(feature = "chain")]
 mod role;
+#[cfg(feature = "_object_store")]
+mod s3_builder;
 mod sdk;
 mod source;
 
 pub use token_cache_core;
 
-pub use crate::cache::{AwsTokenCache, builder};
+pub use crate::builder::builder;
+pub use crate::cache::AwsTokenCache;
 #[cfg(feature = "chain")]
-pub use crate::chain::defaults;
+pub use crate::defaults::defaults;
 pub use crate::error::{ConfigError, FetchError, is_no_credentials};
-#[cfg(feature = "_object_store")]
-pub use crate::provider::S3Builder;
 #[cfg(feature = "chain")]
-pub use crate::registry::{IdentitySpec, Registry, RegistryFull};
+pub use crate::identity::IdentitySpec;
+#[cfg(feature = "chain")]
+pub use crate::registry::{Registry, RegistryFull};
 pub use crate::rejected::{ServiceError, is_credential_rejected};
 #[cfg(feature = "_object_store")]
 pub use crate::retry::RetryRejected;
 #[cfg(feature = "chain")]
 pub use crate::role::AssumeRole;
+#[cfg(feature = "_object_store")]
+pub use crate::s3_builder::S3Builder;
 pub use crate::source::SdkSource;
 
-/// Its code is compiled.
+/// Compiles the code of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

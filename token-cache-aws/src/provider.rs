@@ -1,12 +1,9 @@
-//! The object_store side: one macro over its versions.
+//! The cache as a `CredentialProvider` of each object_store version.
 
 use aws_credential_types::Credentials;
-use token_cache_core::{Error, TokenCache, View};
+use token_cache_core::{TokenCache, View};
 
-use crate::cache::AwsTokenCache;
-use crate::error::is_no_credentials;
-
-/// The same credentials in the shape of each version of object_store, converted once per token.
+/// The cached credentials in the type of each object_store version, converted once per token.
 #[derive(Clone)]
 pub(crate) struct Views {
     #[cfg(feature = "object_store-0_12")]
@@ -18,7 +15,7 @@ pub(crate) struct Views {
 }
 
 impl Views {
-    pub(crate) fn of(cache: &TokenCache<Credentials>) -> Self {
+    pub(crate) fn new(cache: &TokenCache<Credentials>) -> Self {
         Self {
             #[cfg(feature = "object_store-0_12")]
             v0_12: cache.view(v0_12::convert),
@@ -30,50 +27,7 @@ impl Views {
     }
 }
 
-/// What an `AmazonS3Builder` of object_store is given by [`AwsTokenCache::configure`].
-pub trait S3Builder: sealed::Sealed + Sized {
-    #[doc(hidden)]
-    fn at(self, aws: &AwsTokenCache) -> Self;
-    #[doc(hidden)]
-    fn signed(self, aws: &AwsTokenCache) -> Self;
-    #[doc(hidden)]
-    fn unsigned(self) -> Self;
-}
-
-impl AwsTokenCache {
-    /// Gives an `AmazonS3Builder`, of any version whose feature is on, these credentials and the region and endpoint of
-    /// the same configuration. An endpoint that is plain `http` is allowed.
-    #[must_use]
-    pub fn configure<B: S3Builder>(&self, builder: B) -> B {
-        builder.at(self).signed(self)
-    }
-
-    /// As [`configure`](Self::configure), but where there are no credentials at all the requests are not signed, for buckets
-    /// that are open to everybody.
-    ///
-    /// It waits for the first credentials. Only a chain whose every link says that it is not configured makes the requests
-    /// anonymous ([`is_no_credentials`]).
-    ///
-    /// # Errors
-    ///
-    /// As [`get`](Self::get): credentials that are configured and cannot be had are an error.
-    pub async fn configure_or_anonymous<B: S3Builder>(&self, builder: B) -> Result<B, Error> {
-        match self.get().await {
-            Ok(_) => Ok(self.configure(builder)),
-            Err(error) if is_no_credentials(&error) => Ok(builder.at(self).unsigned()),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-mod sealed {
-    #![allow(unnameable_types, reason = "that is what seals it")]
-
-    /// Only this crate says what a builder is.
-    pub trait Sealed {}
-}
-
-macro_rules! provider {
+macro_rules! credential_provider {
     ($feature:literal, $object_store:ident, $version:ident) => {
         #[cfg(feature = $feature)]
         pub(crate) mod $version {
@@ -81,10 +35,9 @@ macro_rules! provider {
 
             use async_trait::async_trait;
             use aws_credential_types::Credentials;
-            use $object_store::aws::{AmazonS3Builder, AwsCredential};
+            use $object_store::aws::AwsCredential;
             use $object_store::{CredentialProvider, Error, Result};
 
-            use super::{S3Builder, sealed};
             use crate::cache::AwsTokenCache;
 
             pub(crate) fn convert(credentials: &Credentials) -> AwsCredential {
@@ -107,32 +60,10 @@ macro_rules! provider {
                         .map_err(|error| Error::Generic { store: "S3", source: error.into() })
                 }
             }
-
-            impl sealed::Sealed for AmazonS3Builder {}
-
-            impl S3Builder for AmazonS3Builder {
-                fn at(mut self, aws: &AwsTokenCache) -> Self {
-                    if let Some(region) = aws.region() {
-                        self = self.with_region(region);
-                    }
-                    if let Some(endpoint) = aws.s3_endpoint_url() {
-                        self = self.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http:"));
-                    }
-                    self
-                }
-
-                fn signed(self, aws: &AwsTokenCache) -> Self {
-                    self.with_credentials(Arc::new(aws.clone()))
-                }
-
-                fn unsigned(self) -> Self {
-                    self.with_skip_signature(true)
-                }
-            }
         }
     };
 }
 
-provider!("object_store-0_12", object_store_0_12, v0_12);
-provider!("object_store-0_13", object_store_0_13, v0_13);
-provider!("object_store-0_14", object_store, v0_14);
+credential_provider!("object_store-0_12", object_store_0_12, v0_12);
+credential_provider!("object_store-0_13", object_store_0_13, v0_13);
+credential_provider!("object_store-0_14", object_store, v0_14);

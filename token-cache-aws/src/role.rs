@@ -1,22 +1,21 @@
-//! [`AssumeRole`]: a role to act in, on top of any credentials.
+//! [`AssumeRole`]: an IAM role to assume with other credentials.
 
 use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
 use aws_config::sts::AssumeRoleProvider;
-use aws_types::SdkConfig;
-use aws_types::sdk_config::SharedTimeSource;
 
-use crate::cache::{AwsTokenCache, builder};
-use crate::http;
+use crate::builder::builder;
+use crate::cache::AwsTokenCache;
+use crate::defaults::with_sdk_defaults;
 use crate::source::SdkSource;
 
-/// A role, and how to assume it. STS says what is allowed of it; nothing is checked here.
+/// An IAM role and the parameters to assume it with. STS validates them; nothing is checked here.
 ///
 /// `Debug` shows neither the external id nor the policies.
 #[derive(Clone, PartialEq, Eq, Hash)]
-#[must_use = "give it to `AwsTokenCache::assume_role`"]
+#[must_use = "pass it to `AwsTokenCache::assume_role`"]
 pub struct AssumeRole {
     arn: String,
     external_id: Option<String>,
@@ -27,53 +26,54 @@ pub struct AssumeRole {
 }
 
 impl AssumeRole {
-    /// The role of this ARN.
+    /// The role with this ARN.
     pub fn new(arn: impl Into<String>) -> Self {
         let arn = arn.into();
         Self { arn, external_id: None, session_name: None, duration: None, policy: None, policy_arns: Vec::new() }
     }
 
-    /// What the role's trust policy asks for when the role belongs to somebody else. Default: none.
+    /// The external id that the role's trust policy requires, usually for a role in another organization. Default:
+    /// none.
     pub fn external_id(mut self, id: impl Into<String>) -> Self {
         self.external_id = Some(id.into());
         self
     }
 
-    /// The name that the session has in CloudTrail and in its ARN, of 2 to 64 letters, digits and `_+=,.@-`. Default: one
-    /// of the SDK's, with the time.
+    /// The session name, which appears in CloudTrail and in the session's ARN: 2 to 64 letters, digits and `_+=,.@-`.
+    /// Default: chosen by the SDK, with a timestamp.
     pub fn session_name(mut self, name: impl Into<String>) -> Self {
         self.session_name = Some(name.into());
         self
     }
 
-    /// How long each session lives, in whole seconds. AWS allows 15 minutes up to what the role is set to, and one hour at
-    /// most for a role that is assumed by another role. Default: STS's own, one hour.
+    /// The lifetime of each session, rounded down to whole seconds. AWS allows 15 minutes to the role's maximum, and
+    /// at most one hour if the role is assumed with the credentials of another role. Default: one hour, set by STS.
     pub const fn duration(mut self, duration: Duration) -> Self {
         self.duration = Some(duration);
         self
     }
 
-    /// A session policy, as JSON: the session may do what both it and the role allow. Default: none.
+    /// A session policy, as JSON. The session is allowed what both the role and this policy allow. Default: none.
     pub fn policy(mut self, policy: impl Into<String>) -> Self {
         self.policy = Some(policy.into());
         self
     }
 
-    /// A managed policy as a session policy, by its ARN. May be given several times. Default: none.
+    /// Adds a managed policy, by ARN, as a session policy. Default: none.
     pub fn policy_arn(mut self, arn: impl Into<String>) -> Self {
         self.policy_arns.push(arn.into());
         self
     }
 
-    /// The role's sessions as a source, for a cache with settings of one's own. `base` gives the credentials that assume
-    /// the role, from its own cache, and the region and the endpoint of STS.
+    /// The role's sessions as a token source, for a cache with custom settings. `base` provides the credentials that
+    /// assume the role, from its own cache, and the region and endpoint of STS.
     pub async fn source(&self, base: &AwsTokenCache) -> SdkSource {
-        SdkSource::of_role(self.provider(base).await, &self.arn)
+        SdkSource::for_role(self.provider(base).await, &self.arn)
     }
 
-    /// Boxed, because the SDK's future is large, and so would be every one that holds it.
+    /// Boxed: the SDK's future is large, and each future that contains it would be as large.
     fn provider(&self, base: &AwsTokenCache) -> Pin<Box<dyn Future<Output = AssumeRoleProvider> + Send>> {
-        let mut role = AssumeRoleProvider::builder(&self.arn).configure(&complete(base.config()));
+        let mut role = AssumeRoleProvider::builder(&self.arn).configure(&with_sdk_defaults(base.config()));
         if let Some(id) = &self.external_id {
             role = role.external_id(id);
         }
@@ -94,8 +94,11 @@ impl AssumeRole {
 }
 
 impl AwsTokenCache {
-    /// A cache of its own for a role that is assumed with these credentials, at the same region and endpoint. They are
-    /// taken from this cache, so that many roles over one base cost one fetch of it a rotation; and roles can be chained.
+    /// Returns a new cache for a role that is assumed with these credentials, in the same region and at the same
+    /// endpoint.
+    ///
+    /// The credentials that assume the role come from this cache: any number of roles on one base cost one fetch of
+    /// the base per rotation. Roles can be chained. Nothing is fetched yet. Errors of the new cache name the role.
     ///
     /// ```no_run
     /// use token_cache_aws::{AssumeRole, AwsTokenCache};
@@ -107,26 +110,9 @@ impl AwsTokenCache {
     /// let aws = hub.assume_role(&spoke).await;
     /// # }
     /// ```
-    ///
-    /// Nothing is fetched yet. An error names the role that could not be assumed.
     pub async fn assume_role(&self, role: &AssumeRole) -> Self {
         Self::new(builder(role.source(self).await).build(), self.config())
     }
-}
-
-/// What [`AwsTokenCache::from_provider`] leaves out and the client of STS cannot do without.
-fn complete(config: &SdkConfig) -> SdkConfig {
-    let mut whole = config.to_builder();
-    if config.behavior_version().is_none() {
-        whole.set_behavior_version(Some(aws_config::BehaviorVersion::latest()));
-    }
-    if config.time_source().is_none() {
-        whole.set_time_source(Some(SharedTimeSource::default()));
-    }
-    if config.http_client().is_none() {
-        whole.set_http_client(http::client());
-    }
-    whole.build()
 }
 
 impl fmt::Debug for AssumeRole {

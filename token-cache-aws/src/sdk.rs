@@ -1,4 +1,4 @@
-//! The SDK's side: its clients on the same cache.
+//! The cache as a credentials provider of the AWS SDK.
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
@@ -7,10 +7,11 @@ use token_cache_core::{Error, ErrorKind};
 use crate::cache::AwsTokenCache;
 use crate::error::is_no_credentials;
 
-/// With the true expiry, and the cache's error as the source of the SDK's.
+/// Returns the credentials with their real expiry. The cache's error is the source of the SDK's error.
 ///
-/// The SDK's clients put a cache of their own in front of any provider, which holds on to credentials until ten seconds
-/// before their end, also to those that were rejected. `AwsTokenCache::sdk_config` gives a configuration without it.
+/// The SDK's clients put their own cache in front of every provider. It keeps credentials until ten seconds before
+/// they expire, even if a service has rejected them. `AwsTokenCache::sdk_config` returns a configuration without that
+/// cache.
 impl ProvideCredentials for AwsTokenCache {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
@@ -19,13 +20,13 @@ impl ProvideCredentials for AwsTokenCache {
         future::ProvideCredentials::new(async {
             match self.get().await {
                 Ok(credentials) => Ok((*credentials).clone()),
-                Err(error) => Err(in_the_sdks_words(error)),
+                Err(error) => Err(into_credentials_error(error)),
             }
         })
     }
 }
 
-fn in_the_sdks_words(error: Error) -> CredentialsError {
+fn into_credentials_error(error: Error) -> CredentialsError {
     match error.kind() {
         ErrorKind::Permanent => CredentialsError::invalid_configuration(error),
         _ if is_no_credentials(&error) => CredentialsError::not_loaded(error),
@@ -35,15 +36,16 @@ fn in_the_sdks_words(error: Error) -> CredentialsError {
 
 #[cfg(feature = "chain")]
 impl AwsTokenCache {
-    /// The configuration for the SDK's clients: region, endpoint and all else as it was loaded, with these credentials.
+    /// The configuration for the SDK's clients: the loaded one, with its region and endpoint, and this cache as the
+    /// credentials provider.
     ///
-    /// The clients ask this cache for each request, and keep no credentials themselves, so a token that was replaced or
-    /// rejected is gone for all of them at once.
+    /// The clients get credentials from this cache for each request and do not keep them, so no client continues to use
+    /// a token that was replaced or rejected.
     ///
     /// ```no_run
     /// # async fn example() {
     /// let aws = token_cache_aws::AwsTokenCache::from_env().await;
-    /// let sdk = aws.sdk_config(); // for aws_sdk_dynamodb::Client::new(&sdk), aws_sdk_glue::Client::new(&sdk) ...
+    /// let config = aws.sdk_config(); // for aws_sdk_dynamodb::Client::new(&config) and others
     /// # }
     /// ```
     #[must_use]

@@ -1,0 +1,143 @@
+//! [`describe`]: which provider of the SDK failed, why, and what to do about it.
+
+use std::env;
+use std::error::Error as StdError;
+use std::fs::File;
+use std::io;
+use std::str::Utf8Error;
+
+use aws_config::imds::client::error::ImdsError;
+use aws_config::meta::ProviderChainError;
+use aws_credential_types::provider::error::{CredentialsError, TokenError};
+#[cfg(feature = "sso")]
+use aws_sdk_sso::operation::get_role_credentials::GetRoleCredentialsError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use http::header::InvalidHeaderValue;
+
+use super::error_chain::error_chain;
+use super::profile_file;
+use super::sdk_messages::{SdkMessage, without_process_preamble};
+
+/// `None`: the provider is not known.
+pub(super) fn describe(error: &CredentialsError) -> Option<String> {
+    let source = error.source()?;
+    if let Some(chain) = source.downcast_ref() {
+        return Some(describe_chain(chain));
+    }
+    let (is_in_profile, cause) = unwrap_credentials_errors(source);
+    let mut reason = error_chain(cause);
+    if SdkMessage::JsonExpiration.is_in(&cause.to_string()) {
+        reason += "; the expected format is 2026-11-24T10:00:00Z";
+    }
+    Some(match identify(cause)? {
+        Provider::Container { variable } => {
+            let named = variable.map_or_else(String::new, |name| format!(", which {name} names,"));
+            format!("the container's endpoint{named} has failed: {reason}")
+        }
+        Provider::InstanceMetadata if is_in_profile => {
+            format!("the instance metadata service, which the profile names, has failed: {reason}")
+        }
+        Provider::InstanceMetadata => format!(
+            "the instance metadata service, which is used if nothing else is configured, has failed: {reason}; \
+             {CONFIGURE}"
+        ),
+        Provider::Process => {
+            format!("the credential_process has failed: {}", without_process_preamble(&reason))
+        }
+        Provider::ProfileFile => format!("{NOT_LOADED}: {reason}: {}", profile_file::parse_error()?),
+        Provider::Sso => format!("{NOT_LOADED}: {reason}; run `aws sso login` for the profile"),
+        Provider::TokenFile => {
+            let source = unreadable_token_file().or_else(|| is_in_profile.then_some("the profile"))?;
+            format!("{NOT_LOADED}: {reason}; {source} names the file")
+        }
+    })
+}
+
+/// A chain fails with this error if none of its providers is configured.
+fn describe_chain(chain: &ProviderChainError<CredentialsError>) -> String {
+    let attempts = chain.attempts().iter().map(|attempt| {
+        // The error itself only says "not enabled", for each provider.
+        let reason = attempt.error().source().map_or_else(|| "not set".to_owned(), error_chain);
+        format!("{} ({reason})", attempt.name())
+    });
+    let attempts = attempts.collect::<Vec<_>>().join(", ");
+    format!("no AWS credentials were found; tried {attempts}; {CONFIGURE}")
+}
+
+enum Provider {
+    Container {
+        /// The variable that sets the endpoint.
+        variable: Option<&'static str>,
+    },
+    InstanceMetadata,
+    Process,
+    /// A profile file cannot be parsed.
+    ProfileFile,
+    /// The token that `aws sso login` stores is missing or no longer valid.
+    Sso,
+    /// A file with a token for STS or a container's endpoint cannot be read.
+    TokenFile,
+}
+
+/// Identifies the provider by the type of its error, or else by its message.
+fn identify(cause: &(dyn StdError + 'static)) -> Option<Provider> {
+    let text = cause.to_string();
+    let is_in_text = |message: SdkMessage| message.is_in(&text);
+    // The container's endpoint and the instance metadata service return the same JSON. The chain uses the metadata
+    // service only if no endpoint is set.
+    let variable = ENDPOINT_VARIABLES.into_iter().find(|name| env::var_os(name).is_some());
+    let is_json = is_in_text(SdkMessage::Json);
+
+    let is_container = cause.is::<SdkError<CredentialsError, HttpResponse>>()
+        || cause.is::<Utf8Error>()
+        || cause.source().is_some_and(|source| source.is::<InvalidHeaderValue>())
+        || is_in_text(SdkMessage::Container);
+    if is_container || is_json && variable.is_some() {
+        Some(Provider::Container { variable })
+    } else if cause.is::<ImdsError>() || is_in_text(SdkMessage::InstanceMetadata) || is_json {
+        Some(Provider::InstanceMetadata)
+    } else if is_in_text(SdkMessage::Process) {
+        Some(Provider::Process)
+    } else if cause.is::<io::Error>() {
+        Some(Provider::TokenFile)
+    } else if is_in_text(SdkMessage::ProfileFile) {
+        Some(Provider::ProfileFile)
+    } else if cause.is::<TokenError>() || is_unauthorized_by_sso(cause) || is_in_text(SdkMessage::SsoTokenCache) {
+        Some(Provider::Sso)
+    } else {
+        None
+    }
+}
+
+#[cfg(feature = "sso")]
+fn is_unauthorized_by_sso(cause: &(dyn StdError + 'static)) -> bool {
+    let error = cause.downcast_ref::<SdkError<GetRoleCredentialsError, HttpResponse>>();
+    error.and_then(SdkError::as_service_error).is_some_and(GetRoleCredentialsError::is_unauthorized_exception)
+}
+
+#[cfg(not(feature = "sso"))]
+fn is_unauthorized_by_sso(_: &(dyn StdError + 'static)) -> bool {
+    false
+}
+
+/// The error inside nested [`CredentialsError`]s, and whether there were any: a profile wraps the error of its
+/// provider.
+fn unwrap_credentials_errors<'a>(mut error: &'a (dyn StdError + 'static)) -> (bool, &'a (dyn StdError + 'static)) {
+    let mut is_in_profile = false;
+    while let Some(source) = error.downcast_ref::<CredentialsError>().and_then(StdError::source) {
+        (is_in_profile, error) = (true, source);
+    }
+    (is_in_profile, error)
+}
+
+/// The variable that names a token file which cannot be read. The SDK's error does not name the file.
+fn unreadable_token_file() -> Option<&'static str> {
+    TOKEN_FILE_VARIABLES.into_iter().find(|name| env::var_os(name).is_some_and(|path| File::open(path).is_err()))
+}
+
+const NOT_LOADED: &str = "AWS credentials could not be loaded";
+const CONFIGURE: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, choose a profile with AWS_PROFILE, or run \
+                         where a role is attached";
+const ENDPOINT_VARIABLES: [&str; 2] = ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
+const TOKEN_FILE_VARIABLES: [&str; 2] = ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"];

@@ -1,0 +1,42 @@
+//! [`http_client`]: the HTTP client of the SDK, by Cargo feature.
+
+use aws_types::sdk_config::SharedHttpClient;
+
+/// `None`: the SDK uses its default client.
+#[cfg(feature = "https")]
+pub(crate) const fn http_client() -> Option<SharedHttpClient> {
+    None
+}
+
+#[cfg(all(feature = "https-ring", not(feature = "https")))]
+pub(crate) fn http_client() -> Option<SharedHttpClient> {
+    use aws_smithy_http_client::{Builder, tls};
+    let ring = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+    Some(Builder::new().tls_provider(ring).build_https())
+}
+
+/// A client that fails each request and names the missing feature. Without any client, the SDK panics.
+#[cfg(not(any(feature = "https", feature = "https-ring")))]
+pub(crate) fn http_client() -> Option<SharedHttpClient> {
+    use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
+    Some(SharedHttpClient::new(http_client_fn(|_, _| SharedHttpConnector::new(missing::NoHttpClient))))
+}
+
+#[cfg(not(any(feature = "https", feature = "https-ring")))]
+mod missing {
+    use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
+    use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+
+    #[derive(Debug)]
+    pub(super) struct NoHttpClient;
+
+    impl HttpConnector for NoHttpClient {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            HttpConnectorFuture::ready(Err(ConnectorError::user(MESSAGE.into())))
+        }
+    }
+
+    const MESSAGE: &str = "token-cache-aws was built without an HTTP client; enable its feature `https` or \
+                           `https-ring`, or pass a client to `token_cache_aws::defaults().http_client(..)`";
+}

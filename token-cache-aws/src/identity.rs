@@ -1,0 +1,46 @@
+//! [`IdentitySpec`]: which AWS identity to act as.
+
+use crate::role::AssumeRole;
+
+/// Which AWS identity to act as: that of the environment or of a profile, followed by any number of roles. Each role
+/// is assumed with the credentials of the one before it.
+///
+/// ```
+/// use token_cache_aws::{AssumeRole, IdentitySpec};
+///
+/// let tenant = IdentitySpec::profile("hub").assume_role(AssumeRole::new("arn:aws:iam::222222222222:role/tenant-7"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdentitySpec {
+    pub(crate) profile: Option<String>,
+    pub(crate) roles: Vec<AssumeRole>,
+}
+
+impl IdentitySpec {
+    /// The identity that the SDK's default chain finds, as in
+    /// [`AwsTokenCache::from_env`](crate::AwsTokenCache::from_env).
+    #[must_use]
+    pub const fn from_env() -> Self {
+        Self { profile: None, roles: Vec::new() }
+    }
+
+    /// The identity of a profile, as in [`AwsTokenCache::from_profile`](crate::AwsTokenCache::from_profile).
+    #[must_use]
+    pub fn profile(name: impl Into<String>) -> Self {
+        Self { profile: Some(name.into()), roles: Vec::new() }
+    }
+
+    /// Adds a role, which this identity assumes, as in
+    /// [`AwsTokenCache::assume_role`](crate::AwsTokenCache::assume_role).
+    #[must_use]
+    pub fn assume_role(mut self, role: AssumeRole) -> Self {
+        self.roles.push(role);
+        self
+    }
+
+    /// The last role, and the identity that assumes it. `None` if there is no role.
+    pub(crate) fn split_last_role(&self) -> Option<(Self, &AssumeRole)> {
+        let (last, roles) = self.roles.split_last()?;
+        Some((Self { profile: self.profile.clone(), roles: roles.to_vec() }, last))
+    }
+}

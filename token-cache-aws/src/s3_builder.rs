@@ -1,0 +1,86 @@
+//! [`S3Builder`]: the `AmazonS3Builder` of each object_store version.
+
+use token_cache_core::Error;
+
+use crate::cache::AwsTokenCache;
+use crate::error::is_no_credentials;
+
+/// An `AmazonS3Builder` of an object_store version whose feature is enabled. See [`AwsTokenCache::configure`].
+pub trait S3Builder: sealed::Sealed + Sized {
+    #[doc(hidden)]
+    fn set_endpoint_config(self, aws: &AwsTokenCache) -> Self;
+    #[doc(hidden)]
+    fn set_credentials(self, aws: &AwsTokenCache) -> Self;
+    #[doc(hidden)]
+    fn set_anonymous(self) -> Self;
+}
+
+impl AwsTokenCache {
+    /// Sets these credentials, and the region and endpoint of the same configuration, on an `AmazonS3Builder` of any
+    /// object_store version whose feature is enabled. If the endpoint is plain `http`, the builder allows HTTP.
+    #[must_use]
+    pub fn configure<B: S3Builder>(&self, builder: B) -> B {
+        builder.set_endpoint_config(self).set_credentials(self)
+    }
+
+    /// Same as [`configure`](Self::configure), except that requests are not signed if no credentials are configured,
+    /// for buckets with public access.
+    ///
+    /// This waits for the first credentials. Requests are anonymous only if every provider of the chain reports that
+    /// it is not configured ([`is_no_credentials`]).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get), if credentials are configured and cannot be fetched.
+    pub async fn configure_or_anonymous<B: S3Builder>(&self, builder: B) -> Result<B, Error> {
+        match self.get().await {
+            Ok(_) => Ok(self.configure(builder)),
+            Err(error) if is_no_credentials(&error) => Ok(builder.set_endpoint_config(self).set_anonymous()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+mod sealed {
+    #![allow(unnameable_types, reason = "this seals the trait")]
+
+    /// Prevents implementations in other crates.
+    pub trait Sealed {}
+}
+
+macro_rules! s3_builder {
+    ($feature:literal, $object_store:ident) => {
+        #[cfg(feature = $feature)]
+        const _: () = {
+            use std::sync::Arc;
+
+            use $object_store::aws::AmazonS3Builder;
+
+            impl sealed::Sealed for AmazonS3Builder {}
+
+            impl S3Builder for AmazonS3Builder {
+                fn set_endpoint_config(mut self, aws: &AwsTokenCache) -> Self {
+                    if let Some(region) = aws.region() {
+                        self = self.with_region(region);
+                    }
+                    if let Some(endpoint) = aws.s3_endpoint_url() {
+                        self = self.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http:"));
+                    }
+                    self
+                }
+
+                fn set_credentials(self, aws: &AwsTokenCache) -> Self {
+                    self.with_credentials(Arc::new(aws.clone()))
+                }
+
+                fn set_anonymous(self) -> Self {
+                    self.with_skip_signature(true)
+                }
+            }
+        };
+    };
+}
+
+s3_builder!("object_store-0_12", object_store_0_12);
+s3_builder!("object_store-0_13", object_store_0_13);
+s3_builder!("object_store-0_14", object_store);

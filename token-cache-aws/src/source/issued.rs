@@ -1,0 +1,47 @@
+//! [`into_token`]: checks that issued credentials are complete.
+
+use aws_credential_types::Credentials;
+use aws_credential_types::credential_feature::AwsCredentialFeature as Feature;
+use aws_credential_types::provider::error::CredentialsError;
+use token_cache_core::TemporaryToken;
+
+/// Fails for credentials with an empty part, so that they never replace good ones. The SDK returns an empty string
+/// for a part that the issuer left out.
+pub(crate) fn into_token(credentials: Credentials) -> Result<TemporaryToken<Credentials>, CredentialsError> {
+    let parts = [
+        ("access key id", Some(credentials.access_key_id())),
+        ("secret access key", Some(credentials.secret_access_key())),
+        ("session token", credentials.session_token()),
+    ];
+    if let Some((missing, _)) = parts.iter().find(|(_, value)| value.is_some_and(str::is_empty)) {
+        let issuer = issuer(&credentials);
+        return Err(CredentialsError::provider_error(format!(
+            "the credentials of {issuer} came without the {missing}"
+        )));
+    }
+    Ok(match credentials.expiry() {
+        Some(expires_at) => TemporaryToken::new(credentials, expires_at),
+        None => TemporaryToken::never_expires(credentials),
+    })
+}
+
+/// The issuer, by the features that the SDK records.
+fn issuer(credentials: &Credentials) -> &'static str {
+    let features = credentials.get_property::<Vec<Feature>>().map(Vec::as_slice).unwrap_or_default();
+    let known = features.iter().find_map(|feature| {
+        Some(match feature {
+            Feature::CredentialsEnvVars => "the environment",
+            Feature::CredentialsHttp => {
+                "the container's endpoint (AWS_CONTAINER_CREDENTIALS_FULL_URI or _RELATIVE_URI)"
+            }
+            Feature::CredentialsImds => "the instance metadata service",
+            Feature::CredentialsProcess => "the credential_process",
+            Feature::CredentialsSso => "SSO",
+            Feature::CredentialsStsAssumeRole | Feature::CredentialsProfileStsWebIdToken => "STS",
+            _ => return None,
+        })
+    });
+    // The SDK records nothing for the role of a profile, but issued credentials expire.
+    let is_issued = credentials.expiry().is_some();
+    known.unwrap_or(if is_issued { "STS or another issuer" } else { "the profile or provider" })
+}
