@@ -114,7 +114,7 @@ pub(crate) async fn concurrently<T: Send + 'static>(
     futures::future::join_all((0..count).map(|n| tokio::spawn(task(n)))).await.into_iter().map(Result::unwrap).collect()
 }
 
-/// The load generator: 16 workers that write and read an object each.
+/// The load generator: eight workers that write and read an object each.
 pub(crate) struct Load {
     store: Arc<AmazonS3>,
 }
@@ -126,7 +126,7 @@ impl Load {
 
     /// Each worker makes one round trip. Time stands still meanwhile, so no request can have waited for the clock.
     pub(crate) async fn round(&self) {
-        let results = concurrently(16, |worker| {
+        let results = concurrently(8, |worker| {
             let store = Arc::clone(&self.store);
             Box::pin(async move { round_trip(&store, &format!("object-{worker}")).await })
         });
