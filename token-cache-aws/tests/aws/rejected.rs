@@ -323,14 +323,14 @@ async fn sdk_clients_share_the_cache_and_report_a_rejection() {
     round_trip(&store(&cache), "object").await.unwrap();
     assert_eq!(harness.issuer().counts().sessions, 1);
 
-    let held = cache.get().await.unwrap();
+    let current = cache.get().await.unwrap();
     let provided = cache.provide_credentials().await.unwrap();
-    assert_eq!((provided.access_key_id(), provided.expiry()), (held.access_key_id(), held.expiry()));
+    assert_eq!((provided.access_key_id(), provided.expiry()), (current.access_key_id(), current.expiry()));
 
     harness.end_session();
     let error = sts.get_caller_identity().send().await.unwrap_err();
     assert!(is_credential_rejected(&error), "{error:?}");
-    cache.cache().invalidate(&held);
+    cache.cache().invalidate(&current);
     sts.get_caller_identity().send().await.expect("the client keeps no credentials");
 }
 

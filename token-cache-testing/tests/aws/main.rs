@@ -6,7 +6,7 @@ mod common;
 mod container;
 mod faults;
 mod imds;
-mod kit;
+mod lifecycle;
 mod s3;
 mod sso;
 mod sts;
