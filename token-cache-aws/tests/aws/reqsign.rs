@@ -1,38 +1,43 @@
-//! What OpenDAL and Iceberg sign with, over the same cache.
+//! reqsign, with which OpenDAL and Iceberg sign, on the same cache.
 
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
+use aws_credential_types::Credentials;
 use reqsign_aws_v4::{Credential, RequestSigner};
 use reqsign_core::time::Timestamp;
 use reqsign_core::{Context, Signer};
 use reqwest::{Client, Method};
+use token_cache_aws::AwsTokenCache;
+use token_cache_testing::aws::FakeAws;
 
-use super::*;
+use super::harness::*;
 
+/// A `Signer` keeps a copy until two minutes before the expiry, and refuses to sign in the last ten seconds, both by the
+/// machine's clock. With four sessions that expire within the next two minutes it takes each request's credentials from the
+/// cache.
 #[tokio::test]
-async fn reqsign_signs_through_rotations_and_costs_one_call_to_the_issuer_for_each() {
-    let aws = aws_with_sessions_of(20 * SECOND).await;
-    // A new session every second: reqsign refuses to sign with less than ten seconds left.
-    let cache = cache_of(&aws, |cache| cache.expiry_buffer_by(|_| 19 * SECOND).jitter(0.0)).await;
-    let signer = signer(&cache, &aws);
+async fn reqsign_signs_across_rotations_at_one_call_each() {
+    const LIFETIME: Duration = Duration::from_secs(60);
+    const STEP: Duration = Duration::from_secs(10);
+    let harness = Harness::start().await;
+    harness.issuer().set_session_lifetime(LIFETIME);
+    let cache = harness.cache_with(|builder| builder.expiry_buffer_by(|lifetime| lifetime - STEP)).await;
+    let signer = signer(&cache, &harness);
     let client = Client::new();
-    let traffic = async {
-        for number in 0.. {
-            let (url, body) = (format!("{}/{BUCKET}/{number}", aws.s3().endpoint()), number.to_string());
-            send(&client, &signer, Method::PUT, &url, &body).await;
-            assert_eq!(send(&client, &signer, Method::GET, &url, "").await, body);
-            if aws.s3().counts().sessions == 4 {
-                break;
-            }
-        }
-    };
-    tokio::time::timeout(60 * SECOND, traffic).await.unwrap();
-    assert_eq!(aws.s3().counts().rejected_in_all(), 0);
-    let issued = aws.issuer().counts().assume_role;
-    assert!((4..=5).contains(&issued), "{issued} calls for 4 sessions in use, and perhaps the next");
+    for generation in 1..=4 {
+        let (url, body) = (format!("{}/{BUCKET}/{generation}", harness.s3().endpoint()), generation.to_string());
+        send(&client, &signer, Method::PUT, &url, &body).await;
+        // The refresh in the background, which the request above has started.
+        wait_until(|| cache.cache().status().generation == generation).await;
+        assert_eq!(send(&client, &signer, Method::GET, &url, "").await, body);
+        harness.clock.advance(STEP);
+    }
+    let s3 = harness.s3().counts();
+    assert_eq!((s3.sessions, s3.rejected_in_all()), (4, 0));
+    assert_eq!(harness.issuer().counts().assume_role, 4);
 }
 
-/// Signs with what `cache` holds.
+/// Signs with the credentials of `cache`.
 fn signer(cache: &AwsTokenCache, aws: &FakeAws) -> Signer<Credential> {
     Signer::new(Context::new(), cache.cache().view(convert), RequestSigner::new("s3", aws.region()))
 }
@@ -47,7 +52,7 @@ fn convert(credentials: &Credentials) -> Credential {
     }
 }
 
-/// What the answer says. None but a 200 will do.
+/// Sends a signed request, which has to succeed, and returns the body of the response.
 async fn send(client: &Client, signer: &Signer<Credential>, method: Method, url: &str, body: &str) -> String {
     let request = http::Request::builder().method(method).uri(url).body(body.to_owned()).unwrap();
     let (mut parts, body) = request.into_parts();

@@ -1,27 +1,39 @@
-//! Promise 22, for what this crate adds.
+//! Promise 22 for the types of this crate.
 
-use super::*;
+use std::error::Error;
+use std::time::Duration;
+
+use token_cache_aws::SdkSource;
 use token_cache_testing::aws::Fault;
 
+use super::harness::*;
+
 #[tokio::test]
-async fn p22_nothing_that_can_be_printed_holds_a_part_of_the_credentials() {
-    let aws = aws_with_sessions_of(60 * SECOND).await;
-    let cache = cache_of(&aws, |cache| cache.min_refresh_interval(Duration::ZERO)).await;
+async fn p22_nothing_printable_contains_a_part_of_the_credentials() {
+    let harness = Harness::start().await;
+    let cache = harness.cache_with(|builder| builder.min_refresh_interval(Duration::ZERO)).await;
     let store = store(&cache);
     round_trip(&store, "object").await.unwrap();
-    let held = cache.get().await.unwrap();
+    let credentials = cache.get().await.unwrap();
 
-    let fixed = SdkSource::new(held.as_ref().clone());
-    let mut printed = vec![format!("{cache:?} {cache:#?} {:?} {fixed:?} {store:?}", cache.cache())];
+    let source = SdkSource::new(credentials.as_ref().clone());
+    let mut printed = vec![format!("{cache:?} {cache:#?} {:?} {source:?} {store:?}", cache.cache())];
     for fault in [Fault::Garbage, Fault::Expired, Fault::Status(403)] {
-        aws.issuer().fail(fault);
+        harness.issuer().fail(fault);
+        harness.clock.advance(MINUTE);
         let error = cache.cache().refresh().await.unwrap_err();
-        printed.push(format!("{error} {error:?} {:?} {:?}", std::error::Error::source(&error), cache.cache()));
+        printed.push(format!("{error} {error:?} {:?} {:?}", error.source(), cache.cache()));
     }
-    let secrets = [held.access_key_id(), held.secret_access_key(), held.session_token().unwrap()];
-    let long_term = aws.long_term_key();
+    let key = harness.long_term_key();
+    let secrets = [
+        credentials.access_key_id(),
+        credentials.secret_access_key(),
+        credentials.session_token().unwrap(),
+        key.access_key_id(),
+        key.secret_access_key(),
+    ];
     for text in printed {
-        for secret in secrets.into_iter().chain([long_term.access_key_id(), long_term.secret_access_key()]) {
+        for secret in secrets {
             assert!(!text.contains(secret) && !text.contains(&secret[..12]), "{text}");
         }
     }

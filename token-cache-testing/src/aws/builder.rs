@@ -1,8 +1,11 @@
-//! What can be chosen before the kit starts.
+//! [`FakeAwsBuilder`]: the settings that a fake AWS starts with.
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
+
+use token_cache_core::{Clock, SystemClock};
 
 use super::FakeAws;
 use super::issuer::Issuer;
@@ -12,7 +15,7 @@ use super::serve::{Server, bind};
 use super::sigv4::SharedKeys;
 use super::state::Settings;
 
-/// Settings for an [`FakeAws`], from [`FakeAws::builder`].
+/// Settings of a [`FakeAws`], from [`FakeAws::builder`].
 #[derive(Clone)]
 #[must_use = "nothing runs before `start`"]
 pub struct FakeAwsBuilder {
@@ -22,75 +25,78 @@ pub struct FakeAwsBuilder {
     delay: Duration,
     region: String,
     container_token: Option<String>,
+    clock: Arc<dyn Clock>,
 }
 
 impl FakeAwsBuilder {
-    /// The port of the S3 server on 127.0.0.1. The default is 0, which takes
-    /// any that is free.
+    /// The port of the S3 server on 127.0.0.1. Default: 0, which takes any free port.
     pub fn s3_port(mut self, port: u16) -> Self {
         self.s3_port = port;
         self
     }
 
-    /// The port of the issuer on 127.0.0.1. The default is 0, which takes any
-    /// that is free.
+    /// The port of the issuer on 127.0.0.1. Default: 0, which takes any free port.
     pub fn issuer_port(mut self, port: u16) -> Self {
         self.issuer_port = port;
         self
     }
 
-    /// How long sessions live, by default 15 minutes; see
-    /// [`Issuer::set_session_lifetime`].
+    /// The lifetime of sessions; see [`Issuer::set_session_lifetime`]. Default: 15 minutes.
     pub fn session_lifetime(mut self, lifetime: Duration) -> Self {
         self.session_lifetime = lifetime;
         self
     }
 
-    /// How long each request for credentials waits, by default not at all;
-    /// see [`Issuer::set_delay`].
+    /// How long each request for credentials waits for its answer; see [`Issuer::set_delay`]. Default: zero.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// The region that the environments and IMDS tell, by default
-    /// `us-east-1`. Signatures for another are accepted too.
+    /// The region in the environments and in IMDS. Signatures for other regions are accepted too. Default: `us-east-1`.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = region.into();
         self
     }
 
-    /// Makes the container endpoint ask for this `Authorization`: without it
-    /// the answer is 401, with another one 403. By default anybody is
-    /// answered.
+    /// Makes the container endpoint require this `Authorization` header: a request without it gets 401, one with another
+    /// value 403. Default: none, every request is answered.
     pub fn container_authorization_token(mut self, token: impl Into<String>) -> Self {
         self.container_token = Some(token.into());
         self
     }
 
-    /// Starts both servers; they answer as soon as this returns. They have a
-    /// thread of their own, so any executor may poll this, and may end before
-    /// they do.
+    /// The clock for everything that takes time here: the expiry of sessions and IMDS tokens, outages and delays. Give it
+    /// the clock of the cache under test. The [module](super) documentation says what else reads a clock.
+    ///
+    /// Default: [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Starts both servers, which accept requests once this returns. They run on a separate thread, so this future may be
+    /// polled by any executor, and the servers outlive it.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::AddrInUse`] and the like if a port cannot be listened
-    /// on; the message names the address. Also what the system has to say
-    /// when there is no more room for a folder or a thread.
+    /// [`io::ErrorKind::AddrInUse`], or another kind if a port cannot be bound; the message names the address. Also any error
+    /// from creating the directory of the objects or the thread.
     pub async fn start(self) -> io::Result<FakeAws> {
         let s3_listener = bind(self.s3_port)?;
         let issuer_listener = bind(self.issuer_port)?;
-        let folder = tempfile::Builder::new().prefix("aws-kit-").tempdir()?;
+        let directory = tempfile::Builder::new().prefix("fake-aws-").tempdir()?;
 
         let long_term_key = AccessKey::long_term(Identity::user(), &mut rand::rng());
-        let keys = SharedKeys::default();
+        let keys = SharedKeys::new(Arc::clone(&self.clock));
         keys.lock().insert(long_term_key.clone());
 
-        let s3 = S3::new(s3_listener.local_addr()?, folder.path(), keys.clone())?;
+        let s3 = S3::new(s3_listener.local_addr()?, directory.path(), keys.clone())?;
         let settings = Settings { lifetime: self.session_lifetime, delay: self.delay, reuse: None };
-        let issuer = Issuer::new(issuer_listener.local_addr()?, self.region, self.container_token, keys, settings);
+        let (address, token) = (issuer_listener.local_addr()?, self.container_token);
+        let issuer = Issuer::new(address, self.region, token, keys, settings, self.clock);
         let server = Server::start((s3_listener, s3.clone()), (issuer_listener, issuer.clone())).await?;
-        Ok(FakeAws { s3, issuer, long_term_key, _server: server, _folder: folder })
+        Ok(FakeAws { s3, issuer, long_term_key, _server: server, _directory: directory })
     }
 }
 
@@ -103,6 +109,7 @@ impl Default for FakeAwsBuilder {
             delay: Duration::ZERO,
             region: "us-east-1".into(),
             container_token: None,
+            clock: Arc::new(SystemClock::new()),
         }
     }
 }
@@ -115,6 +122,7 @@ impl fmt::Debug for FakeAwsBuilder {
             .field("session_lifetime", &self.session_lifetime)
             .field("delay", &self.delay)
             .field("region", &self.region)
+            .field("clock", &self.clock)
             .finish_non_exhaustive()
     }
 }
@@ -127,12 +135,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn dropping_the_kit_removes_its_folder() {
+    async fn dropping_it_deletes_its_directory() {
         let aws = FakeAws::builder().start().await.unwrap();
         aws.s3().create_bucket("bucket").unwrap();
-        let folder = aws._folder.path().to_owned();
-        assert!(folder.join("bucket").is_dir());
+        let directory = aws._directory.path().to_owned();
+        assert!(directory.join("bucket").is_dir());
         drop(aws);
-        assert!(!folder.exists());
+        assert!(!directory.exists());
     }
 }

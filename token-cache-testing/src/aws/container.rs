@@ -1,4 +1,4 @@
-//! The container credentials endpoint, as of ECS and EKS.
+//! The container credentials endpoint of ECS and EKS.
 
 use hyper::header::AUTHORIZATION;
 use hyper::http::request::Parts;
@@ -13,20 +13,20 @@ use super::state::SessionValidity;
 
 pub(crate) const PATH: &str = "/container";
 
-pub(crate) async fn answer(issuer: &Issuer, parts: &Parts, quality: SessionValidity) -> Response<Body> {
+pub(crate) async fn answer(issuer: &Issuer, parts: &Parts, validity: SessionValidity) -> Response<Body> {
     if parts.method != Method::GET {
         return text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
     }
-    if let Some(wanted) = issuer.container_token() {
+    if let Some(required) = issuer.container_token() {
         match parts.headers.get(AUTHORIZATION) {
-            None => return text(StatusCode::UNAUTHORIZED, "an authorization token is needed"),
-            Some(token) if token.as_bytes() != wanted.as_bytes() => {
+            None => return text(StatusCode::UNAUTHORIZED, "the authorization token is missing"),
+            Some(token) if token.as_bytes() != required.as_bytes() => {
                 return text(StatusCode::FORBIDDEN, "the authorization token is wrong");
             }
             Some(_) => {}
         }
     }
-    let Some(session) = issuer.metadata_session(quality).await else { return bad_gateway() };
+    let Some(session) = issuer.metadata_session(validity).await else { return bad_gateway() };
     json(&json!({
         "RoleArn": format!("arn:aws:iam::{ACCOUNT}:role/{ROLE}"),
         "AccessKeyId": session.access_key_id(),
@@ -36,7 +36,7 @@ pub(crate) async fn answer(issuer: &Issuer, parts: &Parts, quality: SessionValid
     }))
 }
 
-/// RFC 3339 in UTC with milliseconds, which is all that an expiry has.
+/// The expiry as RFC 3339 in UTC, with milliseconds: an expiry is a whole number of them.
 pub(crate) fn expiration(session: &AccessKey) -> Option<String> {
     session.expires_at().map(|time| humantime::format_rfc3339_millis(time).to_string())
 }

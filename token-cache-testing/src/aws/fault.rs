@@ -1,116 +1,112 @@
-//! What can be wrong with the issuer, and for how long.
+//! [`Fault`]: how the issuer fails, and for how long.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// A way in which the issuer fails. It is the same for every protocol.
+use token_cache_core::TimePoint;
+
+/// A failure of the issuer. It is the same for every protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Connections are closed without an answer: those that are open at once,
-    /// a new one as soon as its request is there (so that it is counted).
+    /// Connections are closed without an answer: open ones immediately, a new one as soon as its request has been read, so
+    /// that the request is counted.
     Down,
-    /// Answers that are well-formed and say all is well, with a session that
-    /// expired a minute ago, as IMDS is known to give during an incident.
-    /// The S3 server answers it with `ExpiredToken`. Everything but
-    /// credentials is answered as ever.
+    /// Well-formed success answers whose session expired a minute ago. IMDS has answered like this during incidents. The S3
+    /// server rejects the session with `ExpiredToken`. Requests for anything but credentials are answered as usual.
     Expired,
-    /// `200 OK` with a page of HTML, as of a captive portal.
+    /// `200 OK` with an HTML page, like that of a captive portal.
     Garbage,
-    /// Requests are taken and never answered, not even after the issuer is
-    /// mended; the client has to give up.
+    /// Requests are read and never answered, not even after the fault is cleared. The client has to time out.
     Hang,
-    /// An answer of this HTTP status without credentials. A number that is no
-    /// final status (200 to 599) counts as 500.
+    /// An answer with this HTTP status and no credentials. Numbers outside 200 to 599 are answered with 500.
     Status(u16),
 }
 
-/// How far an outage is that was ordered with
+/// The state of an outage that was scheduled with
 /// [`Issuer::outage_at_next_request`](super::Issuer::outage_at_next_request).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OutageState {
     /// It waits for the next request.
     Armed,
-    /// None was ordered, or it was replaced or called off before it began.
+    /// None was scheduled, or it was replaced or cleared before it began.
     None,
-    /// It is over, by itself or because the issuer was mended.
+    /// It has ended, by itself or because the fault was cleared.
     Over {
         /// When it began.
-        since: Instant,
-        /// How long it was.
-        lasted: Duration,
+        since: TimePoint,
+        /// How long it lasted.
+        duration: Duration,
     },
-    /// It is on.
+    /// It has begun and not ended.
     Running {
         /// When it began.
-        since: Instant,
-        /// How long it will be in all.
-        lasts: Duration,
+        since: TimePoint,
+        /// How long it lasts in total.
+        duration: Duration,
     },
 }
 
-/// The state of the issuer's health.
+/// The fault or outage of an issuer, if any.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(State);
+pub(crate) struct Faults(Health);
 
 impl Faults {
     pub(crate) fn fail(&mut self, fault: Fault) {
-        self.0 = State::Failing(fault);
+        self.0 = Health::Failing(fault);
     }
 
-    pub(crate) fn mend(&mut self, now: Instant) {
-        self.settle(now);
+    pub(crate) fn clear(&mut self, now: TimePoint) {
+        self.end_if_due(now);
         self.0 = match self.0 {
-            State::Running { since, .. } => State::Over { since, lasted: now.saturating_duration_since(since) },
-            over @ State::Over { .. } => over,
-            State::Armed { .. } | State::Failing(_) | State::Well => State::Well,
+            Health::Running { since, .. } => Health::Over { since, duration: elapsed(since, now) },
+            over @ Health::Over { .. } => over,
+            Health::Armed { .. } | Health::Failing(_) | Health::Healthy => Health::Healthy,
         };
     }
 
-    pub(crate) fn arm(&mut self, fault: Fault, lasts: Duration) {
-        self.0 = State::Armed { fault, lasts };
+    pub(crate) fn arm(&mut self, fault: Fault, duration: Duration) {
+        self.0 = Health::Armed { fault, duration };
     }
 
-    /// Takes note of a request. `counts` says whether it is one that an
-    /// ordered outage waits for.
-    pub(crate) fn arrive(&mut self, counts: bool, now: Instant) -> Arrival {
-        if let (State::Armed { fault, lasts }, true) = (self.0, counts) {
-            self.0 = State::Running { fault, since: now, lasts };
+    /// Takes a request into account, which starts an armed outage if it `leads_to_credentials`.
+    pub(crate) fn on_request(&mut self, leads_to_credentials: bool, now: TimePoint) -> Arrival {
+        if let (Health::Armed { fault, duration }, true) = (self.0, leads_to_credentials) {
+            self.0 = Health::Running { fault, since: now, duration };
             return Arrival { fault: Some(fault), outage_begins: true };
         }
         Arrival { fault: self.current(now), outage_begins: false }
     }
 
-    pub(crate) fn current(&mut self, now: Instant) -> Option<Fault> {
-        self.settle(now);
+    pub(crate) fn current(&mut self, now: TimePoint) -> Option<Fault> {
+        self.end_if_due(now);
         match self.0 {
-            State::Failing(fault) | State::Running { fault, .. } => Some(fault),
-            State::Armed { .. } | State::Over { .. } | State::Well => None,
+            Health::Failing(fault) | Health::Running { fault, .. } => Some(fault),
+            Health::Armed { .. } | Health::Healthy | Health::Over { .. } => None,
         }
     }
 
-    pub(crate) fn phase(&mut self, now: Instant) -> OutageState {
-        self.settle(now);
+    pub(crate) fn outage(&mut self, now: TimePoint) -> OutageState {
+        self.end_if_due(now);
         match self.0 {
-            State::Armed { .. } => OutageState::Armed,
-            State::Failing(_) | State::Well => OutageState::None,
-            State::Over { since, lasted } => OutageState::Over { since, lasted },
-            State::Running { since, lasts, .. } => OutageState::Running { since, lasts },
+            Health::Armed { .. } => OutageState::Armed,
+            Health::Failing(_) | Health::Healthy => OutageState::None,
+            Health::Over { since, duration } => OutageState::Over { since, duration },
+            Health::Running { since, duration, .. } => OutageState::Running { since, duration },
         }
     }
 
-    /// Ends an outage whose time is up. No timer does it: nobody can tell as
-    /// long as nobody asks.
-    fn settle(&mut self, now: Instant) {
-        if let State::Running { since, lasts, .. } = self.0
-            && now.saturating_duration_since(since) >= lasts
+    /// Ends an outage whose duration has passed. It needs no timer, because every reader of the state calls this first.
+    fn end_if_due(&mut self, now: TimePoint) {
+        if let Health::Running { since, duration, .. } = self.0
+            && elapsed(since, now) >= duration
         {
-            self.0 = State::Over { since, lasted: lasts };
+            self.0 = Health::Over { since, duration };
         }
     }
 }
 
-/// What [`Faults::arrive`] found.
+/// The result of [`Faults::on_request`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Arrival {
     pub(crate) fault: Option<Fault>,
@@ -118,92 +114,96 @@ pub(crate) struct Arrival {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-enum State {
+enum Health {
     Armed {
         fault: Fault,
-        lasts: Duration,
+        duration: Duration,
     },
     Failing(Fault),
+    #[default]
+    Healthy,
     Over {
-        since: Instant,
-        lasted: Duration,
+        since: TimePoint,
+        duration: Duration,
     },
     Running {
         fault: Fault,
-        since: Instant,
-        lasts: Duration,
+        since: TimePoint,
+        duration: Duration,
     },
-    #[default]
-    Well,
+}
+
+fn elapsed(since: TimePoint, now: TimePoint) -> Duration {
+    now.monotonic().saturating_sub(since.monotonic())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::clock;
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn fault(faults: &mut Faults, now: Instant) -> Option<Fault> {
-        faults.arrive(true, now).fault
+    fn at(elapsed: Duration) -> TimePoint {
+        TimePoint::new(elapsed, UNIX_EPOCH + elapsed)
+    }
+
+    fn fault(faults: &mut Faults, now: Duration) -> Option<Fault> {
+        faults.on_request(true, at(now)).fault
     }
 
     #[test]
-    fn a_fault_lasts_until_it_is_mended() {
-        let start = clock::monotonic();
+    fn a_fault_lasts_until_it_is_cleared() {
         let mut faults = Faults::default();
-        assert_eq!(fault(&mut faults, start), None);
+        assert_eq!(fault(&mut faults, SECOND), None);
         faults.fail(Fault::Hang);
-        assert_eq!(fault(&mut faults, start + 1_000_000 * SECOND), Some(Fault::Hang));
-        faults.mend(start);
-        assert_eq!(fault(&mut faults, start), None);
+        assert_eq!(fault(&mut faults, 1_000_000 * SECOND), Some(Fault::Hang));
+        faults.clear(at(1_000_000 * SECOND));
+        assert_eq!(fault(&mut faults, 1_000_000 * SECOND), None);
     }
 
     #[test]
-    fn an_ordered_outage_begins_with_a_request_and_ends_by_itself() {
-        let start = clock::monotonic();
+    fn an_armed_outage_begins_with_a_request_and_ends_by_itself() {
         let mut faults = Faults::default();
         faults.arm(Fault::Down, 3 * SECOND);
-        assert_eq!(faults.phase(start), OutageState::Armed);
+        assert_eq!(faults.outage(at(SECOND)), OutageState::Armed);
         assert_eq!(
-            faults.arrive(false, start),
+            faults.on_request(false, at(SECOND)),
             Arrival { fault: None, outage_begins: false },
-            "a request that has nothing to do with credentials"
+            "a request that does not lead to credentials"
         );
-        let since = start + 10 * SECOND;
-        assert_eq!(faults.arrive(true, since), Arrival { fault: Some(Fault::Down), outage_begins: true });
-        assert_eq!(faults.phase(since), OutageState::Running { since, lasts: 3 * SECOND });
-        let last = since + 3 * SECOND - Duration::from_nanos(1);
-        assert_eq!(faults.arrive(true, last), Arrival { fault: Some(Fault::Down), outage_begins: false });
-        let end = since + 3 * SECOND;
-        assert_eq!(fault(&mut faults, end), None);
-        assert_eq!(faults.phase(end), OutageState::Over { since, lasted: 3 * SECOND });
+        let since = at(10 * SECOND);
+        assert_eq!(faults.on_request(true, since), Arrival { fault: Some(Fault::Down), outage_begins: true });
+        assert_eq!(faults.outage(since), OutageState::Running { since, duration: 3 * SECOND });
+        let last = at(13 * SECOND - Duration::from_nanos(1));
+        assert_eq!(faults.on_request(true, last), Arrival { fault: Some(Fault::Down), outage_begins: false });
+        assert_eq!(fault(&mut faults, 13 * SECOND), None);
+        assert_eq!(faults.outage(at(13 * SECOND)), OutageState::Over { since, duration: 3 * SECOND });
     }
 
     #[test]
-    fn mending_calls_an_ordered_outage_off_or_cuts_it_short() {
-        let start = clock::monotonic();
+    fn clearing_cancels_an_armed_outage_and_ends_a_running_one() {
         let mut faults = Faults::default();
         faults.arm(Fault::Down, 3 * SECOND);
-        faults.mend(start);
-        assert_eq!(faults.phase(start), OutageState::None);
-        assert_eq!(fault(&mut faults, start), None);
+        faults.clear(at(SECOND));
+        assert_eq!(faults.outage(at(SECOND)), OutageState::None);
+        assert_eq!(fault(&mut faults, SECOND), None);
 
         faults.arm(Fault::Down, 3 * SECOND);
-        assert_eq!(fault(&mut faults, start), Some(Fault::Down));
-        faults.mend(start + SECOND);
-        let over = OutageState::Over { since: start, lasted: SECOND };
-        assert_eq!(faults.phase(start + 9 * SECOND), over);
-        faults.mend(start + 9 * SECOND);
-        assert_eq!(faults.phase(start + 9 * SECOND), over);
+        assert_eq!(fault(&mut faults, SECOND), Some(Fault::Down));
+        faults.clear(at(2 * SECOND));
+        let over = OutageState::Over { since: at(SECOND), duration: SECOND };
+        assert_eq!(faults.outage(at(9 * SECOND)), over);
+        faults.clear(at(9 * SECOND));
+        assert_eq!(faults.outage(at(9 * SECOND)), over);
     }
 
     #[test]
-    fn an_outage_without_end_does_not_overflow() {
-        let start = clock::monotonic();
+    fn an_endless_outage_does_not_overflow() {
         let mut faults = Faults::default();
         faults.arm(Fault::Hang, Duration::MAX);
-        assert_eq!(fault(&mut faults, start), Some(Fault::Hang));
-        assert_eq!(fault(&mut faults, start + 1_000_000 * SECOND), Some(Fault::Hang));
+        assert_eq!(fault(&mut faults, SECOND), Some(Fault::Hang));
+        assert_eq!(fault(&mut faults, 1_000_000 * SECOND), Some(Fault::Hang));
     }
 }

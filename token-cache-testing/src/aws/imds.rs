@@ -1,7 +1,7 @@
 //! The instance metadata service, version 2.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
@@ -11,7 +11,6 @@ use rand::distr::{Alphanumeric, SampleString};
 use s3s::Body;
 use serde_json::json;
 
-use super::clock;
 use super::container::expiration;
 use super::issuer::Issuer;
 use super::keys::ROLE;
@@ -22,8 +21,7 @@ pub(crate) const ROOT: &str = "/latest/";
 
 pub(crate) const TOKEN: &str = "/latest/api/token";
 
-/// What a path asks for under `security-credentials`: a role's name, or the
-/// empty string for the list of roles.
+/// The name of the role whose credentials a path requests; empty for the list of roles.
 pub(crate) fn role(path: &str) -> Option<&str> {
     let rest = path.strip_prefix("/latest/meta-data/iam/security-credentials")?;
     match rest {
@@ -32,7 +30,7 @@ pub(crate) fn role(path: &str) -> Option<&str> {
     }
 }
 
-pub(crate) async fn answer(issuer: &Issuer, parts: &Parts, quality: SessionValidity) -> Response<Body> {
+pub(crate) async fn answer(issuer: &Issuer, parts: &Parts, validity: SessionValidity) -> Response<Body> {
     let path = parts.uri.path();
     if path == TOKEN {
         return match parts.method {
@@ -44,33 +42,32 @@ pub(crate) async fn answer(issuer: &Issuer, parts: &Parts, quality: SessionValid
         return text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
     }
     let token = parts.headers.get("x-aws-ec2-metadata-token").and_then(|token| token.to_str().ok());
-    let now = clock::monotonic();
-    if !token.is_some_and(|token| issuer.with_tokens(|tokens| tokens.is_alive(token, now))) {
+    if !token.is_some_and(|token| issuer.with_tokens(|tokens, now| tokens.is_valid(token, now))) {
         return text(StatusCode::UNAUTHORIZED, "unauthorized");
     }
     match role(path) {
         Some("") => text(StatusCode::OK, ROLE),
-        Some(ROLE) => credentials(issuer, quality).await,
+        Some(ROLE) => credentials(issuer, validity).await,
         _ if path == REGION => reply(StatusCode::OK, "text/plain", issuer.region().to_owned()),
         _ => text(StatusCode::NOT_FOUND, "not found"),
     }
 }
 
-/// The session tokens of IMDS that were given out.
+/// The IMDS session tokens issued so far, by monotonic time.
 #[derive(Default)]
 pub(crate) struct Tokens {
-    ends: HashMap<String, Instant>,
+    ends: HashMap<String, Duration>,
 }
 
 impl Tokens {
-    fn issue(&mut self, ttl: Duration, now: Instant, rng: &mut impl Rng) -> String {
+    fn issue(&mut self, ttl: Duration, now: Duration, rng: &mut impl Rng) -> String {
         self.ends.retain(|_, end| *end > now);
         let token = Alphanumeric.sample_string(rng, TOKEN_LENGTH);
-        self.ends.insert(token.clone(), now + ttl);
+        self.ends.insert(token.clone(), now.saturating_add(ttl));
         token
     }
 
-    fn is_alive(&self, token: &str, now: Instant) -> bool {
+    fn is_valid(&self, token: &str, now: Duration) -> bool {
         self.ends.get(token).is_some_and(|end| *end > now)
     }
 }
@@ -81,23 +78,23 @@ fn token(issuer: &Issuer, parts: &Parts) -> Response<Body> {
         .get(TTL)
         .and_then(|ttl| ttl.to_str().ok())
         .and_then(|ttl| ttl.parse::<u32>().ok())
-        .filter(|ttl| (1..=LONGEST_TTL).contains(ttl));
+        .filter(|ttl| (1..=MAX_TTL).contains(ttl));
     let Some(ttl) = ttl else {
         return text(StatusCode::BAD_REQUEST, "the ttl must be 1 to 21600 seconds");
     };
-    let lasts = Duration::from_secs(ttl.into());
-    let token = issuer.with_tokens(|tokens| tokens.issue(lasts, clock::monotonic(), &mut rand::rng()));
+    let lifetime = Duration::from_secs(ttl.into());
+    let token = issuer.with_tokens(|tokens, now| tokens.issue(lifetime, now, &mut rand::rng()));
     let mut response = reply(StatusCode::OK, "text/plain", token);
     response.headers_mut().insert(TTL, HeaderValue::from(ttl));
     response
 }
 
-async fn credentials(issuer: &Issuer, quality: SessionValidity) -> Response<Body> {
-    let Some(session) = issuer.metadata_session(quality).await else { return bad_gateway() };
-    let updated = session.issued_at().map(|at| humantime::format_rfc3339_seconds(at).to_string());
+async fn credentials(issuer: &Issuer, validity: SessionValidity) -> Response<Body> {
+    let Some(session) = issuer.metadata_session(validity).await else { return bad_gateway() };
+    let updated = session.issued_at().unwrap_or_else(|| issuer.wall());
     json(&json!({
         "Code": "Success",
-        "LastUpdated": updated,
+        "LastUpdated": humantime::format_rfc3339_seconds(updated).to_string(),
         "Type": "AWS-HMAC",
         "AccessKeyId": session.access_key_id(),
         "SecretAccessKey": session.secret_access_key(),
@@ -111,7 +108,7 @@ const REGION: &str = "/latest/meta-data/placement/region";
 const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 
 /// Six hours, in seconds.
-const LONGEST_TTL: u32 = 21_600;
+const MAX_TTL: u32 = 21_600;
 
 const TOKEN_LENGTH: usize = 56;
 
@@ -120,16 +117,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_lives_for_its_ttl_and_no_longer() {
-        let (mut tokens, now) = (Tokens::default(), clock::monotonic());
+    fn a_token_is_valid_for_its_ttl() {
+        let (mut tokens, now) = (Tokens::default(), Duration::from_secs(100));
         let token = tokens.issue(Duration::from_secs(1), now, &mut rand::rng());
-        assert!(tokens.is_alive(&token, now + Duration::from_millis(999)));
-        assert!(!tokens.is_alive(&token, now + Duration::from_secs(1)));
-        assert!(!tokens.is_alive("other", now));
+        assert!(tokens.is_valid(&token, now + Duration::from_millis(999)));
+        assert!(!tokens.is_valid(&token, now + Duration::from_secs(1)));
+        assert!(!tokens.is_valid("other", now));
     }
 
     #[test]
-    fn a_role_is_told_from_the_list_of_roles() {
+    fn a_path_names_a_role_or_the_list_of_roles() {
         assert_eq!(role("/latest/meta-data/iam/security-credentials"), Some(""));
         assert_eq!(role("/latest/meta-data/iam/security-credentials/"), Some(""));
         assert_eq!(role("/latest/meta-data/iam/security-credentials/one"), Some("one"));

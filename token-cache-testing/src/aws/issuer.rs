@@ -1,14 +1,14 @@
-//! The issuer of sessions: its handle, and what it mints.
+//! [`Issuer`]: the handle by which a test controls the issuer of sessions.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rand::distr::{Alphanumeric, SampleString};
+use token_cache_core::Clock;
 use tokio::sync::watch;
 
-use super::clock;
 use super::container;
 use super::fault::{Arrival, Fault, OutageState};
 use super::imds::Tokens;
@@ -17,20 +17,17 @@ use super::routes::Endpoint;
 use super::sigv4::{SharedKeys, StsVerifier};
 use super::state::{IssuerCounts, SessionValidity, Settings, State};
 
-/// The issuer of a running kit; a cheap handle.
+/// The issuer of sessions of a [`FakeAws`](super::FakeAws). Cloning the handle is cheap.
 ///
-/// One port speaks four protocols: container credentials
-/// ([`container_uri`](Self::container_uri)), IMDSv2
-/// ([`imds_endpoint`](Self::imds_endpoint)), the portal of SSO
-/// ([`sso_endpoint`](Self::sso_endpoint)) and STS
-/// ([`sts_endpoint`](Self::sts_endpoint), `AssumeRole` and
-/// `GetCallerIdentity`). What they hand out works on the kit's S3 server
-/// until the moment it is said to expire, and not after.
+/// One port serves four protocols: container credentials ([`container_uri`](Self::container_uri)), IMDSv2
+/// ([`imds_endpoint`](Self::imds_endpoint)), the SSO portal ([`sso_endpoint`](Self::sso_endpoint)) and STS
+/// ([`sts_endpoint`](Self::sts_endpoint), `AssumeRole` and `GetCallerIdentity`). The S3 server accepts each session until it
+/// expires, or until [`end_sessions`](Self::end_sessions).
 ///
-/// Everything may be set at any time, while requests are on their way too.
+/// All settings may be changed at any time, also while requests are being served.
 #[derive(Clone)]
 pub struct Issuer {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
 }
 
 impl Issuer {
@@ -40,17 +37,19 @@ impl Issuer {
         container_token: Option<String>,
         keys: SharedKeys,
         settings: Settings,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         let state = State::new(settings, keys.clone());
         Self {
-            shared: Arc::new(Shared {
+            inner: Arc::new(Inner {
                 address,
                 region,
                 container_token,
                 sso_token: Alphanumeric.sample_string(&mut rand::rng(), SSO_TOKEN_LENGTH),
                 verifier: StsVerifier::new(keys),
                 state: Mutex::new(state),
-                cut: watch::Sender::new(()),
+                close: watch::Sender::new(()),
+                clock,
             }),
         }
     }
@@ -61,72 +60,74 @@ impl Issuer {
         format!("{}{}", self.endpoint(), container::PATH)
     }
 
-    /// The endpoint for `AWS_EC2_METADATA_SERVICE_ENDPOINT`, with no slash at
-    /// the end.
+    /// The endpoint for `AWS_EC2_METADATA_SERVICE_ENDPOINT`, without a trailing slash.
     #[must_use]
     pub fn imds_endpoint(&self) -> String {
         self.endpoint()
     }
 
-    /// The endpoint for `AWS_ENDPOINT_URL_STS`, with no slash at the end.
+    /// The endpoint for `AWS_ENDPOINT_URL_STS`, without a trailing slash.
     #[must_use]
     pub fn sts_endpoint(&self) -> String {
         self.endpoint()
     }
 
-    /// How long the sessions minted from now on live; over ten years is ten
-    /// years. `AssumeRole` takes what was asked for (or one hour) if that is
-    /// shorter.
-    pub fn set_session_lifetime(&self, lifetime: Duration) {
-        self.state().settings.lifetime = lifetime;
-    }
-
-    /// How long each request for credentials waits before its session is
-    /// minted, so that a session has its whole lifetime before it when it
-    /// leaves. Refusals wait as long, and so do faults that answer; an IMDS
-    /// token, the name of the role and `GetCallerIdentity` do not wait.
-    ///
-    /// A request meets the fault that is there when it arrives or, if there
-    /// is none, the one that is there when it has waited.
-    pub fn set_delay(&self, delay: Duration) {
-        self.state().settings.delay = delay;
-    }
-
-    /// Makes the container and IMDS endpoints give the same session again as
-    /// long as it has more than `left` to live, as real metadata servers do.
-    /// With `None`, which is the default, each request mints a new session,
-    /// as `AssumeRole` always does.
-    pub fn reuse_sessions(&self, left: Option<Duration>) {
-        self.state().settings.reuse = left;
-    }
-
-    /// Makes the container, IMDS and SSO endpoints give sessions of another
-    /// issuer, for a service that knows only those: each request calls `mint`,
-    /// and is answered with 502 where it gives `None`. It is polled in the
-    /// kit's own runtime.
-    pub fn with_session_provider<F, Fut>(&self, mint: F)
-    where
-        F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Option<AccessKey>> + Send + 'static,
-    {
-        self.state().elsewhere = Some(Arc::new(move || Box::pin(mint())));
-    }
-
-    /// The endpoint for `AWS_ENDPOINT_URL_SSO`, with no slash at the end.
+    /// The endpoint for `AWS_ENDPOINT_URL_SSO`, without a trailing slash.
     #[must_use]
     pub fn sso_endpoint(&self) -> String {
         self.endpoint()
     }
 
-    /// The access token that the portal of SSO asks for, as `aws sso login`
-    /// would have left it in a file.
+    /// The access token that the SSO portal requires. `aws sso login` stores such a token in a file.
     #[must_use]
     pub fn sso_token(&self) -> &str {
-        &self.shared.sso_token
+        &self.inner.sso_token
     }
 
-    /// Fails from now on until [`clear_fault`](Self::clear_fault), in place of the fault or
-    /// the outage there is.
+    /// Sets the lifetime of sessions minted from now on. Lifetimes above ten years count as ten years. `AssumeRole` grants
+    /// the requested duration (by default one hour) if that is shorter.
+    pub fn set_session_lifetime(&self, lifetime: Duration) {
+        self.state().settings.lifetime = lifetime;
+    }
+
+    /// Sets how long each request for credentials waits for its answer. The session is minted after the wait, so it has its
+    /// whole lifetime left when it is sent. Refusals and faults that answer wait as long. Requests for an IMDS token or the
+    /// name of the role, and `GetCallerIdentity`, do not wait.
+    ///
+    /// A request meets the fault that is set when it arrives or, if there is none, the one that is set after the wait.
+    ///
+    /// The wait follows the issuer's clock. With a `VirtualClock` the answer is held until the test has advanced the clock by
+    /// this much after the request was [counted](Self::counts).
+    pub fn set_delay(&self, delay: Duration) {
+        self.state().settings.delay = delay;
+    }
+
+    /// Makes the container, IMDS and SSO endpoints repeat a session while more than `left` remains of it, as metadata servers
+    /// do. With `None`, the default, each request mints a new session, as `AssumeRole` always does.
+    pub fn reuse_sessions(&self, left: Option<Duration>) {
+        self.state().settings.reuse = left;
+    }
+
+    /// Makes the container, IMDS and SSO endpoints return sessions of another issuer, for services that only accept those.
+    /// Each request calls `mint`, and gets 502 if it returns `None`. The future is polled on the runtime of the servers.
+    pub fn with_session_provider<F, Fut>(&self, mint: F)
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Option<AccessKey>> + Send + 'static,
+    {
+        self.state().session_provider = Some(Arc::new(move || Box::pin(mint())));
+    }
+
+    /// Ends every session minted so far before its announced expiry. From now on S3 and STS answer requests that are signed
+    /// with one of them with `ExpiredToken`, and the metadata endpoints do not repeat them. Sessions minted later are valid.
+    ///
+    /// Requests that S3 has already admitted are completed. The [long-term key](super::FakeAws::long_term_key) and sessions of
+    /// [another issuer](Self::with_session_provider) are not affected.
+    pub fn end_sessions(&self) {
+        self.state().end_sessions();
+    }
+
+    /// Makes the issuer fail until [`clear_fault`](Self::clear_fault). Replaces the current fault or outage.
     pub fn fail(&self, fault: Fault) {
         self.state().faults.fail(fault);
         if fault == Fault::Down {
@@ -134,106 +135,128 @@ impl Issuer {
         }
     }
 
-    /// Ends a fault or an outage, and calls off one that waits.
+    /// Ends a fault or an outage, and cancels an outage that has not begun.
     pub fn clear_fault(&self) {
-        self.state().faults.mend(clock::monotonic());
+        let now = self.inner.clock.now();
+        self.state().faults.clear(now);
     }
 
-    /// Orders an outage: it begins with the next request on the way to
-    /// credentials (an IMDS token and the name of the role included), which
-    /// is the first to meet `fault`, and is over `lasts` later. It takes the
-    /// place of the fault or the outage there is.
-    pub fn outage_at_next_request(&self, fault: Fault, lasts: Duration) {
-        self.state().faults.arm(fault, lasts);
+    /// Schedules an outage. It begins with the next request for credentials, for an IMDS token or for the name of the role;
+    /// that request is the first to meet `fault`. It ends `duration` later by the issuer's clock. Replaces the current fault
+    /// or outage.
+    pub fn outage_at_next_request(&self, fault: Fault, duration: Duration) {
+        self.state().faults.arm(fault, duration);
     }
 
-    /// How far the ordered outage is. [`fail`](Self::fail) is none.
+    /// The state of the scheduled outage. A fault set with [`fail`](Self::fail) is not an outage.
     #[must_use]
     pub fn outage(&self) -> OutageState {
-        self.state().faults.phase(clock::monotonic())
+        let now = self.inner.clock.now();
+        self.state().faults.outage(now)
     }
 
-    /// Mints a session as the container endpoint would, without a request:
-    /// no delay, no fault, always a new one.
+    /// Mints a session as the container endpoint would, but without a request, a delay or a fault. Each call mints a new one.
     #[must_use]
     pub fn new_session(&self) -> AccessKey {
-        self.state().mint(Identity::of_service(), Duration::MAX, clock::wall())
+        let now = self.wall();
+        self.state().mint(Identity::of_service(), Duration::MAX, now)
     }
 
-    /// What the issuer was asked so far, and what it gave.
+    /// The requests received and sessions minted so far.
     #[must_use]
     pub fn counts(&self) -> IssuerCounts {
         self.state().counts
     }
 
     pub(crate) fn region(&self) -> &str {
-        &self.shared.region
+        &self.inner.region
     }
 
     pub(crate) fn container_token(&self) -> Option<&str> {
-        self.shared.container_token.as_deref()
+        self.inner.container_token.as_deref()
     }
 
     pub(crate) fn verifier(&self) -> &StsVerifier {
-        &self.shared.verifier
+        &self.inner.verifier
     }
 
-    /// Changes when every open connection is to be closed.
-    pub(crate) fn connections_to_close(&self) -> watch::Receiver<()> {
-        self.shared.cut.subscribe()
+    /// The time on the wall clock.
+    pub(crate) fn wall(&self) -> SystemTime {
+        self.inner.clock.now().wall()
     }
 
-    /// Counts a request, and tells the fault that it meets.
-    pub(crate) fn arrive(&self, endpoint: Endpoint) -> Option<Fault> {
-        let Arrival { fault, outage_begins } = {
+    /// Waits until the monotonic time is `until`.
+    pub(crate) async fn sleep_until(&self, until: Duration) {
+        self.inner.clock.sleep_until(until).await;
+    }
+
+    /// Changes when all open connections have to be closed.
+    pub(crate) fn subscribe_close(&self) -> watch::Receiver<()> {
+        self.inner.close.subscribe()
+    }
+
+    /// Counts a request. Returns the fault that it meets, and the monotonic time at which a request for credentials is due
+    /// for its answer.
+    pub(crate) fn on_request(&self, endpoint: Endpoint) -> (Option<Fault>, Duration) {
+        let (Arrival { fault, outage_begins }, due) = {
             let mut state = self.state();
+            // Read under the lock: a test that has seen the count may advance the clock at once.
+            let now = self.inner.clock.now();
             *endpoint.count(&mut state.counts) += 1;
-            state.faults.arrive(endpoint.leads_to_credentials(), clock::monotonic())
+            let due = now.monotonic().saturating_add(state.settings.delay);
+            (state.faults.on_request(endpoint.leads_to_credentials(), now), due)
         };
         if outage_begins && fault == Some(Fault::Down) {
             self.close_connections();
         }
-        fault
+        (fault, due)
     }
 
     pub(crate) fn fault(&self) -> Option<Fault> {
-        self.state().faults.current(clock::monotonic())
+        let now = self.inner.clock.now();
+        self.state().faults.current(now)
     }
 
-    pub(crate) fn delay(&self) -> Duration {
-        self.state().settings.delay
+    /// Calls `f` with the IMDS tokens and the monotonic time.
+    pub(crate) fn with_tokens<T>(&self, f: impl FnOnce(&mut Tokens, Duration) -> T) -> T {
+        let now = self.inner.clock.now().monotonic();
+        f(&mut self.state().tokens, now)
     }
 
-    pub(crate) fn with_tokens<T>(&self, f: impl FnOnce(&mut Tokens) -> T) -> T {
-        f(&mut self.state().tokens)
-    }
-
-    /// A session for the container, IMDS or SSO endpoint to answer with.
-    /// `None` where it is minted elsewhere and could not be.
-    pub(crate) async fn metadata_session(&self, quality: SessionValidity) -> Option<AccessKey> {
-        let elsewhere = self.state().elsewhere.clone().filter(|_| quality == SessionValidity::Alive);
-        let Some(mint) = elsewhere else { return Some(self.state().metadata_session(quality, clock::wall())) };
+    /// A session for an answer of the container, IMDS or SSO endpoint. `None` if the session provider has none.
+    pub(crate) async fn metadata_session(&self, validity: SessionValidity) -> Option<AccessKey> {
+        let provider = self.state().session_provider.clone().filter(|_| validity == SessionValidity::Valid);
+        let Some(mint) = provider else {
+            let now = self.wall();
+            return Some(self.state().metadata_session(validity, now));
+        };
         let session = mint().await?;
         let counts = &mut self.state().counts;
         (counts.answered, counts.sessions) = (counts.answered + 1, counts.sessions + 1);
         Some(session)
     }
 
-    /// A session for STS to answer with.
-    pub(crate) fn assumed_session(&self, identity: Identity, asked: Duration, quality: SessionValidity) -> AccessKey {
-        self.state().assumed_session(identity, asked, quality, clock::wall())
+    /// A session for an answer of STS.
+    pub(crate) fn assumed_session(
+        &self,
+        identity: Identity,
+        requested: Duration,
+        validity: SessionValidity,
+    ) -> AccessKey {
+        let now = self.wall();
+        self.state().assumed_session(identity, requested, validity, now)
     }
 
     fn close_connections(&self) {
-        self.shared.cut.send_replace(());
+        self.inner.close.send_replace(());
     }
 
     fn endpoint(&self) -> String {
-        format!("http://{}", self.shared.address)
+        format!("http://{}", self.inner.address)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -243,14 +266,15 @@ impl fmt::Debug for Issuer {
     }
 }
 
-struct Shared {
+struct Inner {
     address: SocketAddr,
     region: String,
     container_token: Option<String>,
     sso_token: String,
     verifier: StsVerifier,
     state: Mutex<State>,
-    cut: watch::Sender<()>,
+    close: watch::Sender<()>,
+    clock: Arc<dyn Clock>,
 }
 
 const SSO_TOKEN_LENGTH: usize = 64;

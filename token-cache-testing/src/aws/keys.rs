@@ -1,17 +1,15 @@
-//! Access keys, and the table that both services share.
+//! [`AccessKey`], and the table of keys that both services share.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::clock;
 use rand::Rng;
 use rand::distr::{Alphanumeric, SampleString};
 
-/// An access key that the kit knows: its long-term key, or a session's.
+/// An access key: the long-term key, or that of a session.
 ///
-/// `Debug` shows neither the access key id nor the secrets, only when the key
-/// expires.
+/// `Debug` prints the expiry only, neither the access key id nor a secret.
 #[derive(Clone)]
 pub struct AccessKey {
     id: String,
@@ -26,9 +24,8 @@ impl AccessKey {
         Self { id: random_id("AKIA", rng), secret: random_secret(rng), session: None, identity }
     }
 
-    /// A session that begins at `issued_at` and is over at `expires_at`, which
-    /// is rounded down to the millisecond: what the endpoints announce and
-    /// what the servers enforce is then the same moment.
+    /// A session from `issued_at` until `expires_at`, which is rounded down to the millisecond, so that the endpoints announce
+    /// exactly the expiry that the servers enforce.
     pub(crate) fn session(
         identity: Identity,
         issued_at: SystemTime,
@@ -37,23 +34,22 @@ impl AccessKey {
     ) -> Self {
         let session = Session {
             token: Alphanumeric.sample_string(rng, TOKEN_LENGTH),
-            issued_at,
+            issued_at: Some(issued_at),
             expires_at: floor_to_millis(expires_at),
         };
         Self { id: random_id("ASIA", rng), secret: random_secret(rng), session: Some(session), identity }
     }
 
-    /// A session of another issuer, for
-    /// [`Issuer::with_session_provider`](super::Issuer::with_session_provider). The kit's own S3 server
-    /// does not know it.
+    /// A session of another issuer, for [`Issuer::with_session_provider`](super::Issuer::with_session_provider). The S3 server
+    /// of [`FakeAws`](super::FakeAws) rejects it as unknown.
     #[must_use]
     pub fn foreign(id: String, secret: String, token: String, expires_at: SystemTime) -> Self {
-        let session = Session { token, issued_at: clock::wall(), expires_at: floor_to_millis(expires_at) };
+        let session = Session { token, issued_at: None, expires_at: floor_to_millis(expires_at) };
         Self { id, secret, session: Some(session), identity: Identity::of_service() }
     }
 
-    /// The access key id: 20 upper-case letters and digits, beginning with
-    /// `AKIA` for the long-term key and with `ASIA` for a session.
+    /// The access key id: 20 upper-case letters and digits, which start with `AKIA` for the long-term key and with `ASIA` for
+    /// a session.
     #[must_use]
     pub fn access_key_id(&self) -> &str {
         &self.id
@@ -71,15 +67,15 @@ impl AccessKey {
         self.session.as_ref().map(|session| session.token.as_str())
     }
 
-    /// The first moment at which the servers refuse the session; `None` for
-    /// the long-term key. In whole milliseconds.
+    /// The time from which the servers reject the session, in whole milliseconds. `None` for the long-term key.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.session.as_ref().map(|session| session.expires_at)
     }
 
+    /// When the session was minted. `None` for the long-term key and for a session of another issuer.
     pub(crate) fn issued_at(&self) -> Option<SystemTime> {
-        self.session.as_ref().map(|session| session.issued_at)
+        self.session.as_ref().and_then(|session| session.issued_at)
     }
 
     pub(crate) fn identity(&self) -> &Identity {
@@ -93,7 +89,7 @@ impl fmt::Debug for AccessKey {
     }
 }
 
-/// Who signs with a key, as `GetCallerIdentity` tells it.
+/// The identity of a key, as `GetCallerIdentity` returns it.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) arn: String,
@@ -101,13 +97,12 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// The user whose the long-term key is.
+    /// The IAM user with the long-term key.
     pub(crate) fn user() -> Self {
         Self { arn: format!("arn:aws:iam::{ACCOUNT}:user/test"), user_id: "AIDAAAAAAAAAAAAAAAAA".into() }
     }
 
-    /// The role of a machine or a container, assumed by the service it runs
-    /// in.
+    /// The role of an instance or a container, assumed by the service it runs in.
     pub(crate) fn of_service() -> Self {
         Self::of_role(ACCOUNT, ROLE, "i-00000000000000000")
     }
@@ -120,56 +115,67 @@ impl Identity {
     }
 }
 
-/// Every key ever made. Expired sessions stay, so that they are told from
-/// unknown keys for as long as the kit runs.
+/// Every key created so far. Sessions that have ended stay in it, because the servers reject them with another code than
+/// unknown keys.
 #[derive(Default)]
 pub(crate) struct Keys {
-    by_id: HashMap<String, AccessKey>,
+    by_id: HashMap<String, Entry>,
+}
+
+struct Entry {
+    key: AccessKey,
+    /// Whether the session was ended before its expiry.
+    ended: bool,
 }
 
 impl Keys {
     pub(crate) fn insert(&mut self, key: AccessKey) {
-        self.by_id.insert(key.id.clone(), key);
+        self.by_id.insert(key.id.clone(), Entry { key, ended: false });
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<&AccessKey> {
-        self.by_id.get(id)
+        self.by_id.get(id).map(|entry| &entry.key)
     }
 
-    /// Judges what came with a good signature.
-    ///
-    /// A wrong token is told before the expiry: AWS says of a token only that
-    /// it has expired once it knows it for its own.
-    pub(crate) fn check(&self, id: &str, token: Option<&[u8]>, now: SystemTime) -> Result<&AccessKey, Refusal> {
-        let key = self.get(id).ok_or(Refusal::UnknownKey)?;
-        if token != key.session_token().map(str::as_bytes) {
-            return Err(Refusal::WrongToken);
+    /// Ends all sessions.
+    pub(crate) fn end_sessions(&mut self) {
+        for entry in self.by_id.values_mut() {
+            entry.ended = entry.key.session.is_some();
         }
-        if key.expires_at().is_some_and(|expires_at| expires_at <= now) {
-            return Err(Refusal::Expired);
+    }
+
+    /// Checks the key and the token of a request whose signature is valid.
+    ///
+    /// The token is compared before the expiry: AWS answers that a token has expired only for tokens that it issued.
+    pub(crate) fn check(&self, id: &str, token: Option<&[u8]>, now: SystemTime) -> Result<&AccessKey, Rejection> {
+        let Entry { key, ended } = self.by_id.get(id).ok_or(Rejection::UnknownKey)?;
+        if token != key.session_token().map(str::as_bytes) {
+            return Err(Rejection::WrongToken);
+        }
+        if *ended || key.expires_at().is_some_and(|expires_at| expires_at <= now) {
+            return Err(Rejection::Expired);
         }
         Ok(key)
     }
 }
 
-/// Why a signed request is refused.
+/// Why a request with a valid signature is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum Rejection {
     Expired,
     UnknownKey,
     WrongToken,
 }
 
-/// `start` plus a lifetime chosen by the user, kept within what RFC 3339 can
-/// write.
+/// `start` plus `lifetime`, limited to a time that RFC 3339 can express.
 pub(crate) fn end_of_life(start: SystemTime, lifetime: Duration) -> SystemTime {
-    start + lifetime.min(LONGEST_LIFETIME)
+    start + lifetime.min(MAX_LIFETIME)
 }
 
 #[derive(Clone)]
 struct Session {
     token: String,
-    issued_at: SystemTime,
+    issued_at: Option<SystemTime>,
     expires_at: SystemTime,
 }
 
@@ -193,25 +199,24 @@ fn random_secret(rng: &mut impl Rng) -> String {
     Alphanumeric.sample_string(rng, SECRET_LENGTH)
 }
 
-/// The account of AWS's own examples.
+/// The account in the examples of the AWS documentation.
 pub(crate) const ACCOUNT: &str = "123456789012";
 
-/// The role of machines and containers.
+/// The role of instances and containers.
 pub(crate) const ROLE: &str = "test-role";
 
 const ID_LENGTH: usize = 20;
 
-/// Base 32, as AWS's own ids are.
+/// Base 32, like the ids of AWS.
 const ID_ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 const SECRET_LENGTH: usize = 40;
 
-/// Long enough to show a buffer or a log field that was made for keys only;
-/// AWS's own have several hundred characters.
+/// As long as the tokens of AWS, which have several hundred characters, so that a buffer that only fits keys is noticed.
 const TOKEN_LENGTH: usize = 356;
 
-/// Ten years: longer than any test, and far from where time overflows.
-const LONGEST_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+/// Ten years: longer than any test, and far from an overflow.
+const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -226,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_has_the_form_that_aws_gives_it() {
+    fn a_session_looks_like_one_of_aws() {
         let (_, key, _) = session(Duration::from_secs(1));
         assert_eq!(key.access_key_id().len(), 20);
         assert!(key.access_key_id().starts_with("ASIA"));
@@ -236,14 +241,28 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_good_until_its_very_last_nanosecond() {
+    fn a_session_is_accepted_until_its_expiry() {
         let (keys, key, _) = session(Duration::from_secs(1));
         let token = key.session_token().map(str::as_bytes);
         let end = key.expires_at().unwrap();
         let check = |now| keys.check(key.access_key_id(), token, now).map(|_| ());
         assert_eq!(check(end - Duration::from_nanos(1)), Ok(()));
-        assert_eq!(check(end), Err(Refusal::Expired));
-        assert_eq!(check(end + Duration::from_secs(1_000_000)), Err(Refusal::Expired));
+        assert_eq!(check(end), Err(Rejection::Expired));
+        assert_eq!(check(end + Duration::from_secs(1_000_000)), Err(Rejection::Expired));
+    }
+
+    #[test]
+    fn a_session_that_was_ended_is_rejected_as_expired() {
+        let (mut keys, key, now) = session(Duration::from_secs(1));
+        let long_term = AccessKey::long_term(Identity::user(), &mut rand::rng());
+        keys.insert(long_term.clone());
+        keys.end_sessions();
+        let later = AccessKey::session(Identity::of_service(), now, now + Duration::from_secs(1), &mut rand::rng());
+        keys.insert(later.clone());
+        let check =
+            |key: &AccessKey| keys.check(key.access_key_id(), key.session_token().map(str::as_bytes), now).map(|_| ());
+        assert_eq!(check(&key), Err(Rejection::Expired));
+        assert_eq!((check(&later), check(&long_term)), (Ok(()), Ok(())));
     }
 
     #[test]
@@ -254,26 +273,26 @@ mod tests {
     }
 
     #[test]
-    fn a_token_must_be_there_for_a_session_and_absent_for_a_long_term_key() {
+    fn only_a_session_has_a_token() {
         let (mut keys, key, now) = session(Duration::from_secs(1));
         let long_term = AccessKey::long_term(Identity::user(), &mut rand::rng());
         keys.insert(long_term.clone());
         let check = |key: &AccessKey, token| keys.check(key.access_key_id(), token, now).map(|_| ());
-        assert_eq!(check(&key, None), Err(Refusal::WrongToken));
-        assert_eq!(check(&key, Some(b"other".as_slice())), Err(Refusal::WrongToken));
-        assert_eq!(check(&long_term, Some(b"other".as_slice())), Err(Refusal::WrongToken));
+        assert_eq!(check(&key, None), Err(Rejection::WrongToken));
+        assert_eq!(check(&key, Some(b"other".as_slice())), Err(Rejection::WrongToken));
+        assert_eq!(check(&long_term, Some(b"other".as_slice())), Err(Rejection::WrongToken));
         assert_eq!(check(&long_term, None), Ok(()));
-        assert_eq!(keys.check("AKIAUNKNOWN", None, now).err(), Some(Refusal::UnknownKey));
+        assert_eq!(keys.check("AKIAUNKNOWN", None, now).err(), Some(Rejection::UnknownKey));
     }
 
     #[test]
-    fn a_lifetime_without_end_does_not_overflow() {
+    fn an_endless_lifetime_does_not_overflow() {
         let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         assert!(end_of_life(now, Duration::MAX) > now);
     }
 
     #[test]
-    fn debug_shows_no_part_of_a_key() {
+    fn debug_prints_no_part_of_a_key() {
         let (_, key, _) = session(Duration::from_secs(1));
         let debug = format!("{key:?}");
         assert!(!debug.contains(key.access_key_id()));

@@ -1,36 +1,57 @@
-//! AWS in the test's own process: an S3 server, and an issuer of short
-//! sessions for it.
+//! A fake AWS in the test's own process: an S3 server, and an issuer of temporary sessions that work on it.
 //!
-//! What takes an hour against AWS takes seconds here: a session that ends in
-//! the middle of an upload, a metadata service that is down just when the
-//! credentials are to be renewed, a role that is assumed again and again.
-//! The clients are the real ones; they are only pointed at another endpoint.
+//! The clients under test are the real ones, pointed at another endpoint. The test decides when a session ends
+//! ([`Issuer::end_sessions`]), when the issuer fails ([`Issuer::fail`], [`Issuer::outage_at_next_request`]) and, with
+//! [`FakeAwsBuilder::clock`], how fast time passes.
 //!
-//! ```no_run
-//! # async fn example() -> std::io::Result<()> {
+//! ```
 //! use std::time::Duration;
 //!
 //! use token_cache_testing::aws::{FakeAws, Fault};
 //!
-//! let aws = FakeAws::builder().session_lifetime(Duration::from_secs(8)).start().await?;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let aws = FakeAws::builder().session_lifetime(Duration::from_secs(3600)).start().await?;
 //! aws.s3().create_bucket("data")?;
 //! for (name, value) in aws.container_env() {
-//!     println!("{name}={value}"); // what the program under test is to run with
+//!     println!("{name}={value}"); // the environment of the program under test
 //! }
 //!
-//! aws.issuer().outage_at_next_request(Fault::Down, Duration::from_secs(5));
-//! // ... it goes on reading and writing ...
+//! aws.issuer().fail(Fault::Down);
+//! // ... the program keeps reading and writing with the session it has ...
+//! aws.issuer().clear_fault();
 //! assert_eq!(aws.s3().counts().rejected("ExpiredToken"), 0);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! It listens on 127.0.0.1 only, speaks plain HTTP/1.1, and lives by the real
-//! clock: sessions end by [`SystemTime`](std::time::SystemTime), whatever a
-//! test does with tokio's time.
+//! The servers listen on 127.0.0.1 only, and speak plain HTTP/1.1.
+//!
+//! # Time
+//!
+//! The expiry of sessions and IMDS tokens, delays and outages follow one [`Clock`](token_cache_core::Clock): the machine's,
+//! unless the builder is given another. Share a [`VirtualClock`](crate::VirtualClock) with the cache under test, and no test
+//! waits for real time or depends on the speed of the machine.
+//!
+//! Two things keep following the machine's clock. Clients date their signatures by it, and the servers check that date by it.
+//! Some clients also compare an expiry with it; the SDK's IMDS provider, for one, extends an expiry that has passed. Start a
+//! virtual clock at the machine's time for them:
+//!
+//! ```
+//! use token_cache_core::{Clock, SystemClock};
+//! use token_cache_testing::VirtualClock;
+//! use token_cache_testing::aws::FakeAws;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let clock = VirtualClock::new();
+//! clock.set_wall(SystemClock::new().now().wall());
+//! let aws = FakeAws::builder().clock(clock.clone()).start().await?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod builder;
-mod clock;
 mod container;
 mod fault;
 mod imds;
@@ -57,23 +78,21 @@ pub use self::s3::{S3, S3Counts};
 use self::serve::Server;
 pub use self::state::IssuerCounts;
 
-/// A running kit: one S3 server and one [`Issuer`], with one table of access
-/// keys.
+/// A running fake AWS: one S3 server and one [`Issuer`], which share a table of access keys.
 ///
-/// Both run on a thread of their own until this value is dropped. Dropping it
-/// closes both ports and all connections, removes the folder of the objects,
-/// and waits until that is done, which takes milliseconds.
+/// Both run on a separate thread until this value is dropped. Dropping it closes both ports and all connections, deletes the
+/// stored objects, and blocks until that is done, which takes milliseconds.
 pub struct FakeAws {
     s3: S3,
     issuer: Issuer,
     long_term_key: AccessKey,
-    // In this order: the folder goes when nothing writes to it any more.
+    // Dropped in this order: the server stops writing before its directory is deleted.
     _server: Server,
-    _folder: TempDir,
+    _directory: TempDir,
 }
 
 impl FakeAws {
-    /// Begins with the defaults, which are told at each setting.
+    /// Returns a builder with the default settings. Each setting documents its default.
     pub fn builder() -> FakeAwsBuilder {
         FakeAwsBuilder::default()
     }
@@ -90,23 +109,20 @@ impl FakeAws {
         &self.issuer
     }
 
-    /// The region that the environments and IMDS tell.
+    /// The region in the environments and in IMDS.
     #[must_use]
     pub fn region(&self) -> &str {
         self.issuer.region()
     }
 
-    /// The access key of a user, which never expires: for setting up a test,
-    /// and for assuming roles.
+    /// The access key of an IAM user, which never expires. Use it to set up a test, and to assume roles.
     #[must_use]
     pub fn long_term_key(&self) -> &AccessKey {
         &self.long_term_key
     }
 
-    /// The environment of a container that has the issuer's role:
-    /// `AWS_CONTAINER_CREDENTIALS_FULL_URI`, `AWS_REGION`,
-    /// `AWS_ENDPOINT_URL_S3` and, if the builder was given one,
-    /// `AWS_CONTAINER_AUTHORIZATION_TOKEN`.
+    /// The environment of a container with a role: `AWS_CONTAINER_CREDENTIALS_FULL_URI`, `AWS_REGION`, `AWS_ENDPOINT_URL_S3`
+    /// and, if the builder was given one, `AWS_CONTAINER_AUTHORIZATION_TOKEN`.
     #[must_use]
     pub fn container_env(&self) -> Vec<(&'static str, String)> {
         let mut env = vec![("AWS_CONTAINER_CREDENTIALS_FULL_URI", self.issuer.container_uri())];
@@ -117,8 +133,7 @@ impl FakeAws {
         env
     }
 
-    /// The environment of a machine that has the issuer's role:
-    /// `AWS_EC2_METADATA_SERVICE_ENDPOINT`, `AWS_REGION` and
+    /// The environment of an instance with a role: `AWS_EC2_METADATA_SERVICE_ENDPOINT`, `AWS_REGION` and
     /// `AWS_ENDPOINT_URL_S3`.
     #[must_use]
     pub fn imds_env(&self) -> Vec<(&'static str, String)> {
@@ -127,10 +142,8 @@ impl FakeAws {
         env
     }
 
-    /// The environment of a user with the
-    /// [long-term key](Self::long_term_key), who may assume roles:
-    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_ENDPOINT_URL_STS`,
-    /// `AWS_REGION` and `AWS_ENDPOINT_URL_S3`.
+    /// The environment of a user with the [long-term key](Self::long_term_key), who may assume roles: `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_ENDPOINT_URL_STS`, `AWS_REGION` and `AWS_ENDPOINT_URL_S3`.
     #[must_use]
     pub fn long_term_env(&self) -> Vec<(&'static str, String)> {
         let key = &self.long_term_key;

@@ -1,4 +1,4 @@
-//! From a request to the endpoint that answers it, through delay and fault.
+//! Routes a request to the endpoint that answers it, after the delay and unless a fault is set.
 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -20,22 +20,20 @@ use super::sts;
 impl Handler for Issuer {
     async fn handle(&self, request: Request<Incoming>) -> Result<Response<Body>, Abort> {
         let (parts, body) = request.into_parts();
-        let Ok(body) = Limited::new(body, LONGEST_BODY).collect().await else {
+        let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
             return Ok(text(StatusCode::PAYLOAD_TOO_LARGE, "too large"));
         };
         let body = body.to_bytes();
         let endpoint = Endpoint::of(&parts, &body);
 
-        // A fault that a request finds when it arrives is the one it meets,
-        // even if it is mended while the request waits; and so is one that
-        // comes up while it waits.
-        let mut fault = self.arrive(endpoint);
-        if endpoint.gives_credentials() && !matches!(fault, Some(Fault::Down | Fault::Hang)) {
-            tokio::time::sleep(self.delay()).await;
+        // A fault on arrival counts even if it is cleared during the delay; so does one that is set during the delay.
+        let (mut fault, due) = self.on_request(endpoint);
+        if endpoint.returns_credentials() && !matches!(fault, Some(Fault::Down | Fault::Hang)) {
+            self.sleep_until(due).await;
             fault = fault.or_else(|| self.fault());
         }
-        let quality = match fault {
-            None => SessionValidity::Alive,
+        let validity = match fault {
+            None => SessionValidity::Valid,
             Some(Fault::Down) => return Err(Abort),
             Some(Fault::Expired) => SessionValidity::Expired,
             Some(Fault::Garbage) => return Ok(html(GARBAGE)),
@@ -43,25 +41,25 @@ impl Handler for Issuer {
             Some(Fault::Status(status)) => return Ok(failure(endpoint, status)),
         };
         Ok(match endpoint {
-            Endpoint::Container => container::answer(self, &parts, quality).await,
+            Endpoint::Container => container::answer(self, &parts, validity).await,
             Endpoint::ImdsCredentials | Endpoint::ImdsRole | Endpoint::ImdsToken => {
-                imds::answer(self, &parts, quality).await
+                imds::answer(self, &parts, validity).await
             }
-            Endpoint::Sso => sso::answer(self, &parts, quality).await,
+            Endpoint::Sso => sso::answer(self, &parts, validity).await,
             Endpoint::AssumeRole | Endpoint::CallerIdentity | Endpoint::OtherSts => {
-                sts::answer(self, parts, body, quality).await
+                sts::answer(self, parts, body, validity).await
             }
-            Endpoint::Other if parts.uri.path().starts_with(imds::ROOT) => imds::answer(self, &parts, quality).await,
+            Endpoint::Other if parts.uri.path().starts_with(imds::ROOT) => imds::answer(self, &parts, validity).await,
             Endpoint::Other => text(StatusCode::NOT_FOUND, "not found"),
         })
     }
 
-    fn cut(&self) -> Option<watch::Receiver<()>> {
-        Some(self.connections_to_close())
+    fn close_signal(&self) -> Option<watch::Receiver<()>> {
+        Some(self.subscribe_close())
     }
 }
 
-/// What a request is for.
+/// The endpoint that a request addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     AssumeRole,
@@ -94,13 +92,13 @@ impl Endpoint {
         }
     }
 
-    pub(crate) fn gives_credentials(self) -> bool {
+    pub(crate) fn returns_credentials(self) -> bool {
         matches!(self, Self::AssumeRole | Self::Container | Self::ImdsCredentials | Self::Sso)
     }
 
-    /// Whether a client asks it on its way to credentials.
+    /// Whether it returns credentials, or clients call it before an endpoint that does.
     pub(crate) fn leads_to_credentials(self) -> bool {
-        self.gives_credentials() || matches!(self, Self::ImdsRole | Self::ImdsToken)
+        self.returns_credentials() || matches!(self, Self::ImdsRole | Self::ImdsToken)
     }
 
     pub(crate) fn is_sts(self) -> bool {
@@ -136,7 +134,7 @@ pub(crate) fn json(body: &serde_json::Value) -> Response<Body> {
     reply(StatusCode::OK, "application/json", body.to_string())
 }
 
-/// Where sessions are minted elsewhere, and could not be.
+/// The session provider has no session.
 pub(crate) fn bad_gateway() -> Response<Body> {
     text(StatusCode::BAD_GATEWAY, "no session could be minted")
 }
@@ -145,7 +143,7 @@ fn html(body: &'static str) -> Response<Body> {
     reply(StatusCode::OK, "text/html", Bytes::from_static(body.as_bytes()))
 }
 
-/// [`Fault::Status`] in the shape that the endpoint's errors have.
+/// The answer for [`Fault::Status`], in the error format of the endpoint.
 fn failure(endpoint: Endpoint, status: u16) -> Response<Body> {
     let status = StatusCode::from_u16(status)
         .ok()
@@ -157,7 +155,7 @@ fn failure(endpoint: Endpoint, status: u16) -> Response<Body> {
     }
 }
 
-/// Many times what AWS allows of an `AssumeRole`.
-const LONGEST_BODY: usize = 64 * 1024;
+/// In bytes. Many times what an `AssumeRole` may have.
+const MAX_BODY: usize = 64 * 1024;
 
 const GARBAGE: &str = "<html><body><h1>Welcome to the guest network</h1></body></html>";

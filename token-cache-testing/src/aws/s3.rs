@@ -1,4 +1,4 @@
-//! The S3 server.
+//! [`S3`]: the S3 server, its handle and its counts.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -19,73 +20,75 @@ use s3s::validation::{AwsNameValidation, NameValidation};
 use s3s::{Body, HttpRequest, S3ErrorCode, S3Result};
 use s3s_fs::FileSystem;
 
-use super::clock;
 use super::serve::{Abort, Handler};
 use super::sigv4::{SharedKeys, error_code};
 use super::store::Store;
 
-/// The S3 server of a running kit; a cheap handle.
+/// The S3 server of a [`FakeAws`](super::FakeAws). Cloning the handle is cheap.
 ///
-/// It answers path-style requests over plain HTTP, and refuses credentials
-/// with AWS's codes and statuses:
+/// It serves path-style requests over plain HTTP, and rejects credentials with the statuses and codes of S3:
 ///
-/// | status and code              | when                                         |
-/// |------------------------------|----------------------------------------------|
-/// | 400 `ExpiredToken`           | the session is over, for as long as the kit runs |
-/// | 400 `InvalidToken`           | the session token is missing or wrong, or comes with a long-term key |
-/// | 403 `AccessDenied`           | the request is not signed, or its presigned URL is over |
-/// | 403 `InvalidAccessKeyId`     | the key is not one of this kit's             |
-/// | 403 `SignatureDoesNotMatch`  | the signature is not of that key's secret    |
+/// | status and code              | cause                                                                |
+/// |------------------------------|----------------------------------------------------------------------|
+/// | 400 `ExpiredToken`           | the session has expired or was ended                                 |
+/// | 400 `InvalidToken`           | the session token is missing, wrong, or sent with the long-term key  |
+/// | 403 `AccessDenied`           | the request is not signed, or its presigned URL has expired          |
+/// | 403 `InvalidAccessKeyId`     | the access key id is unknown                                         |
+/// | 403 `SignatureDoesNotMatch`  | the signature was made with another secret                           |
 ///
-/// A request is judged when it arrives: a session that ends during an upload
-/// does not end the upload. The region of a signature is not looked at.
+/// Credentials are checked when the headers of a request have arrived, so a session that ends during an upload does not
+/// interrupt it. Signatures for any region are accepted.
 #[derive(Clone)]
 pub struct S3 {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
 }
 
 impl S3 {
-    pub(crate) fn new(address: SocketAddr, folder: &Path, keys: SharedKeys) -> io::Result<Self> {
-        let files =
-            FileSystem::new(folder).map_err(|error| io::Error::other(format!("cannot use the folder: {error:?}")))?;
-        let counts = SharedCounts::default();
-        let mut builder = S3ServiceBuilder::new(Store(files));
+    pub(crate) fn new(address: SocketAddr, directory: &Path, keys: SharedKeys) -> io::Result<Self> {
+        let files = FileSystem::new(directory)
+            .map_err(|error| io::Error::other(format!("cannot use the directory: {error:?}")))?;
+        let (counts, page_size) = (SharedCounts::default(), Arc::new(AtomicI32::new(MAX_PAGE_SIZE)));
+        let mut builder = S3ServiceBuilder::new(Store::new(files, Arc::clone(&page_size)));
         builder.set_auth(keys.clone());
-        builder.set_access(Gate { keys, counts: counts.clone() });
-        let (service, folder) = (builder.build(), folder.to_owned());
-        Ok(Self { shared: Arc::new(Shared { address, folder, service, counts }) })
+        builder.set_access(SessionCheck { keys, counts: counts.clone() });
+        let (service, directory) = (builder.build(), directory.to_owned());
+        Ok(Self { inner: Arc::new(Inner { address, directory, service, counts, page_size }) })
     }
 
-    /// Where the server listens: `http://127.0.0.1:PORT`, with no slash at
-    /// the end.
+    /// The endpoint, `http://127.0.0.1:PORT`, without a trailing slash.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.shared.address)
+        format!("http://{}", self.inner.address)
     }
 
-    /// Makes an empty bucket, without a request; one that is there stays as
-    /// it is.
+    /// Creates an empty bucket, without a request. Does nothing if the bucket exists.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if the name breaks S3's rules, and
-    /// what the file system has to say.
+    /// [`io::ErrorKind::InvalidInput`] if the name breaks the rules of S3, and any error of the file system.
     pub fn create_bucket(&self, name: &str) -> io::Result<()> {
-        // Also what keeps a name from leading out of the folder.
+        // This also rejects names that lead out of the directory.
         if !AwsNameValidation::new().validate_bucket_name(name) {
-            let message = format!("{name:?} is no name for a bucket");
+            let message = format!("{name:?} is not a valid bucket name");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        match std::fs::create_dir(self.shared.folder.join(name)) {
+        match std::fs::create_dir(self.inner.directory.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             result => result,
         }
     }
 
-    /// What the server was asked so far.
+    /// Limits the pages of a listing to this many keys, at least 1 and at most the 1,000 of S3, so that few objects fill
+    /// several pages. Default: 1,000.
+    pub fn set_page_size(&self, keys: u16) {
+        let keys = i32::from(keys).clamp(1, MAX_PAGE_SIZE);
+        self.inner.page_size.store(keys, Ordering::Relaxed);
+    }
+
+    /// The requests received so far.
     #[must_use]
     pub fn counts(&self) -> S3Counts {
-        let counts = self.shared.counts.lock();
+        let counts = self.inner.counts.lock();
         S3Counts { requests: counts.requests, rejections: counts.rejections.clone(), sessions: counts.sessions.len() }
     }
 }
@@ -98,52 +101,51 @@ impl fmt::Debug for S3 {
 
 impl Handler for S3 {
     async fn handle(&self, request: Request<Incoming>) -> Result<Response<Body>, Abort> {
-        self.shared.counts.lock().requests += 1;
+        self.inner.counts.lock().requests += 1;
         let request: HttpRequest = request.map(|body| match body.is_end_stream() {
             true => Body::empty(),
-            false => Body::http_body_unsync(ReadToTheEnd(Some(body))),
+            false => Body::http_body_unsync(DrainOnDrop(Some(body))),
         });
-        let response = self.shared.service.call(request).await.map_err(|_| Abort)?;
+        let response = self.inner.service.call(request).await.map_err(|_| Abort)?;
         if let Some(rejection) = error_code(&response).as_ref().and_then(rejection) {
-            *self.shared.counts.lock().rejections.entry(rejection).or_default() += 1;
+            *self.inner.counts.lock().rejections.entry(rejection).or_default() += 1;
         }
         Ok(response)
     }
 }
 
-/// What an S3 server was asked, from [`S3::counts`].
+/// The requests that an S3 server received, from [`S3::counts`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct S3Counts {
-    /// All requests, also those that were refused.
+    /// All requests, including rejected ones.
     pub requests: u64,
-    /// Requests refused for their credentials, by the code of the error: the
-    /// five of [`S3`]. A code that did not come up is not there.
+    /// Requests rejected for their credentials, by error code. The keys are the codes of [`S3`] that have occurred.
     pub rejections: BTreeMap<&'static str, u64>,
-    /// How many different sessions requests were accepted with; the
-    /// long-term key is none.
+    /// The number of different sessions with which a request was accepted. The long-term key does not count.
     pub sessions: usize,
 }
 
 impl S3Counts {
-    /// How many requests were refused with this code.
+    /// The number of requests rejected with this code.
     #[must_use]
     pub fn rejected(&self, code: &str) -> u64 {
         self.rejections.get(code).copied().unwrap_or(0)
     }
 
-    /// How many requests were refused for their credentials in all.
+    /// The total number of requests rejected for their credentials.
     #[must_use]
     pub fn rejected_in_all(&self) -> u64 {
         self.rejections.values().sum()
     }
 }
 
-struct Shared {
+struct Inner {
     address: SocketAddr,
-    folder: PathBuf,
+    directory: PathBuf,
     service: S3Service,
     counts: SharedCounts,
+    page_size: Arc<AtomicI32>,
 }
 
 #[derive(Clone, Default)]
@@ -159,20 +161,20 @@ impl SharedCounts {
 struct Counts {
     requests: u64,
     rejections: BTreeMap<&'static str, u64>,
-    /// The ids of the sessions' keys.
+    /// Access key ids.
     sessions: HashSet<String>,
 }
 
-/// Lets live credentials in; s3s asks it once the signature is good.
-struct Gate {
+/// Admits requests with valid credentials. s3s calls it after it has verified the signature.
+struct SessionCheck {
     keys: SharedKeys,
     counts: SharedCounts,
 }
 
 #[async_trait]
-impl S3Access for Gate {
+impl S3Access for SessionCheck {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
-        let key = self.keys.check(cx.credentials(), cx.headers(), cx.uri(), clock::wall())?;
+        let key = self.keys.check(cx.credentials(), cx.headers(), cx.uri())?;
         if key.session_token().is_some() {
             self.counts.lock().sessions.insert(key.access_key_id().to_owned());
         }
@@ -191,14 +193,13 @@ fn rejection(code: &S3ErrorCode) -> Option<&'static str> {
     }
 }
 
-/// A body that is read to its end even when the service drops it.
+/// A body that is read to its end even if the service drops it.
 ///
-/// hyper closes a connection whose request was not read, which resets it:
-/// the client that still sends its upload would see a broken connection in
-/// place of the error it was sent.
-struct ReadToTheEnd(Option<Incoming>);
+/// hyper closes a connection whose request body was not read, which resets it. A client that is still sending its upload would
+/// then see a broken connection instead of the error response.
+struct DrainOnDrop(Option<Incoming>);
 
-impl HttpBody for ReadToTheEnd {
+impl HttpBody for DrainOnDrop {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -218,7 +219,7 @@ impl HttpBody for ReadToTheEnd {
     }
 }
 
-impl Drop for ReadToTheEnd {
+impl Drop for DrainOnDrop {
     fn drop(&mut self) {
         if let Some(mut body) = self.0.take()
             && !body.is_end_stream()
@@ -228,3 +229,6 @@ impl Drop for ReadToTheEnd {
         }
     }
 }
+
+/// The page size of S3, <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>.
+const MAX_PAGE_SIZE: i32 = 1000;

@@ -1,4 +1,4 @@
-//! The listeners, the connections, and the thread they all live on.
+//! The listeners, the connections, and the thread that serves them.
 
 use std::fmt;
 use std::io;
@@ -16,30 +16,32 @@ use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-/// Answers the requests of one port.
+/// Answers the requests on one port.
 pub(crate) trait Handler: Clone + Send + 'static {
-    /// An error closes the connection without an answer.
+    /// # Errors
+    ///
+    /// [`Abort`] closes the connection without an answer.
     fn handle(&self, request: Request<Incoming>) -> impl Future<Output = Result<Response<Body>, Abort>> + Send;
 
-    /// Tells every connection that is open to close, by a change.
-    fn cut(&self) -> Option<watch::Receiver<()>> {
+    /// A change of this value closes all open connections.
+    fn close_signal(&self) -> Option<watch::Receiver<()>> {
         None
     }
 }
 
-/// The connection is to be closed without an answer.
+/// Closes the connection without an answer.
 #[derive(Debug)]
 pub(crate) struct Abort;
 
 impl fmt::Display for Abort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("closed without an answer")
+        f.write_str("the connection is closed without an answer")
     }
 }
 
 impl std::error::Error for Abort {}
 
-/// Takes a port of the loopback interface; 0 is any that is free.
+/// Binds a port of the loopback interface; 0 takes any free port.
 pub(crate) fn bind(port: u16) -> io::Result<TcpListener> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listen = || {
@@ -48,19 +50,17 @@ pub(crate) fn bind(port: u16) -> io::Result<TcpListener> {
         Ok(listener)
     };
     listen().map_err(|error: io::Error| {
-        // The kind reads better than the error ("Address already in use (os error 98)").
+        // The kind reads better than the error, which is "Address already in use (os error 98)".
         io::Error::new(error.kind(), format!("cannot listen on {address}: {}", error.kind()))
     })
 }
 
-/// Both services, on a thread and a runtime of their own.
+/// Both services, on a separate thread and runtime.
 ///
-/// With a thread, a test that blocks its own runtime, pauses its clock or
-/// ends it does not stop the servers; and dropping can wait until the ports
-/// are closed and no request touches the folder any more, which dropping a
-/// task cannot.
+/// A test may block, pause or shut down its runtime without stopping the servers. Dropping joins the thread, so that the ports
+/// are closed and no request is using the directory afterwards; dropping a task would not wait for that.
 pub(crate) struct Server {
-    /// Never sent on: dropping it is the signal.
+    /// Nothing is sent; dropping it is the signal.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -73,11 +73,11 @@ impl Server {
     ) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = oneshot::channel();
-        let thread = thread::Builder::new().name("aws-kit".into()).spawn(move || run(s3, issuer, stopped, ready))?;
+        let thread = thread::Builder::new().name("fake-aws".into()).spawn(move || run(s3, issuer, stopped, ready))?;
         let server = Self { stop: Some(stop), thread: Some(thread) };
         match is_ready.await {
             Ok(result) => result.map(|()| server),
-            Err(_) => Err(io::Error::other("the thread of the servers has ended")),
+            Err(_) => Err(io::Error::other("the server thread has terminated")),
         }
     }
 }
@@ -86,7 +86,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // An error is a panic of the thread, which has been reported there.
+            // An error is a panic of the thread, which the panic hook has reported.
             let _ = thread.join();
         }
     }
@@ -126,14 +126,14 @@ fn run(
     });
 }
 
-/// Serves a port for ever; dropped, it takes its connections along.
+/// Serves a port until the future is dropped, which closes the connections.
 async fn accept(listener: tokio::net::TcpListener, handler: impl Handler) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(serve(stream, handler.clone(), handler.cut()));
+                    connections.spawn(serve(stream, handler.clone(), handler.close_signal()));
                 }
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             },
@@ -142,8 +142,8 @@ async fn accept(listener: tokio::net::TcpListener, handler: impl Handler) {
     }
 }
 
-async fn serve(stream: TcpStream, handler: impl Handler, cut: Option<watch::Receiver<()>>) {
-    // Only speed is lost without it.
+async fn serve(stream: TcpStream, handler: impl Handler, close: Option<watch::Receiver<()>>) {
+    // Failing to set it only costs latency.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let handler = handler.clone();
@@ -151,21 +151,20 @@ async fn serve(stream: TcpStream, handler: impl Handler, cut: Option<watch::Rece
     });
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     tokio::select! {
-        // An error is the client's going away, or an `Abort`.
+        // An error means that the client disconnected, or is an `Abort`.
         _ = connection => {}
-        () = is_cut(cut) => {}
+        () = signalled(close) => {}
     }
 }
 
-async fn is_cut(cut: Option<watch::Receiver<()>>) {
-    if let Some(mut cut) = cut
-        && cut.changed().await.is_ok()
+async fn signalled(close: Option<watch::Receiver<()>>) {
+    if let Some(mut close) = close
+        && close.changed().await.is_ok()
     {
         return;
     }
     std::future::pending().await
 }
 
-/// Accepting fails when the process is out of file descriptors, and would
-/// spin without a pause until one is free.
+/// Accepting fails while the process is out of file descriptors. Without a pause the loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);

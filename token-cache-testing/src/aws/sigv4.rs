@@ -1,7 +1,6 @@
-//! Who signed a request: s3s checks the signature, the table of keys the rest.
+//! Authentication of requests: s3s checks the signature, the table of keys the key and the session token.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use async_trait::async_trait;
 use hyper::body::Bytes;
@@ -12,32 +11,38 @@ use s3s::auth::{Credentials, S3Auth, SecretKey};
 use s3s::route::S3Route;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, HttpRequest, HttpResponse, S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
+use token_cache_core::Clock;
 
-use super::clock;
-use super::keys::{AccessKey, Keys, Refusal};
+use super::keys::{AccessKey, Keys, Rejection};
 
-/// The table of keys, as both services hold it.
-#[derive(Clone, Default)]
-pub(crate) struct SharedKeys(Arc<Mutex<Keys>>);
+/// The table of keys that both services share, with the clock by which sessions expire.
+#[derive(Clone)]
+pub(crate) struct SharedKeys {
+    keys: Arc<Mutex<Keys>>,
+    clock: Arc<dyn Clock>,
+}
 
 impl SharedKeys {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Keys> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { keys: Arc::default(), clock }
     }
 
-    /// Judges a request whose signature is good (or that has none).
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Keys> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Checks a request whose signature is valid, or that has none.
     pub(crate) fn check(
         &self,
         credentials: Option<&Credentials>,
         headers: &HeaderMap,
         uri: &Uri,
-        now: SystemTime,
     ) -> S3Result<AccessKey> {
         let Some(credentials) = credentials else {
             return Err(s3_error!(AccessDenied, "Access Denied"));
         };
-        let token = session_token(headers, uri);
-        self.lock().check(&credentials.access_key, token.as_deref(), now).cloned().map_err(refusal_error)
+        let (token, now) = (session_token(headers, uri), self.clock.now().wall());
+        self.lock().check(&credentials.access_key, token.as_deref(), now).cloned().map_err(rejection_error)
     }
 }
 
@@ -46,12 +51,12 @@ impl S3Auth for SharedKeys {
     async fn get_secret_key(&self, id: &str) -> S3Result<SecretKey> {
         match self.lock().get(id) {
             Some(key) => Ok(SecretKey::from(key.secret_access_key())),
-            None => Err(refusal_error(Refusal::UnknownKey)),
+            None => Err(rejection_error(Rejection::UnknownKey)),
         }
     }
 }
 
-/// Verifies requests to STS: an S3 service whose only route says who called.
+/// Verifies the signatures of requests to STS. It is an S3 service with one route, which returns the key that signed.
 #[derive(Clone)]
 pub(crate) struct StsVerifier(S3Service);
 
@@ -63,8 +68,11 @@ impl StsVerifier {
         Self(builder.build())
     }
 
-    /// The key that signed, and the body as it was signed; otherwise the
-    /// error's code as S3 has it.
+    /// Returns the key that signed and the body.
+    ///
+    /// # Errors
+    ///
+    /// The error code that S3 uses.
     pub(crate) async fn verify(&self, parts: Parts, body: Bytes) -> Result<(AccessKey, Bytes), S3ErrorCode> {
         let request = HttpRequest::from_parts(parts, Body::from(body));
         let Ok(mut response) = self.0.call(request).await else {
@@ -76,13 +84,13 @@ impl StsVerifier {
         let Some(key) = response.extensions_mut().remove::<AccessKey>() else {
             return Err(S3ErrorCode::InternalError);
         };
-        // Reading fails if the body is not the one whose hash was signed.
+        // Reading fails if the hash of the body is not the signed one.
         let body = response.body_mut().store_all_limited(usize::MAX).await;
         body.map(|body| (key, body)).map_err(|_| S3ErrorCode::SignatureDoesNotMatch)
     }
 }
 
-/// The code of an error that s3s answered; `None` for an answer that is none.
+/// The code of an error response of s3s; `None` for a success.
 pub(crate) fn error_code(response: &HttpResponse) -> Option<S3ErrorCode> {
     if response.status() < StatusCode::BAD_REQUEST {
         return None;
@@ -99,7 +107,7 @@ struct NoS3;
 
 impl S3 for NoS3 {}
 
-/// Answers every request with its own body, and who signed it.
+/// Answers every request with its own body and the key that signed it.
 struct Caller {
     keys: SharedKeys,
 }
@@ -111,12 +119,12 @@ impl S3Route for Caller {
     }
 
     async fn check_access(&self, _: &mut S3Request<Body>) -> S3Result<()> {
-        // `call` does it, and keeps whom it found.
+        // `call` checks it, because it needs the key.
         Ok(())
     }
 
     async fn call(&self, request: S3Request<Body>) -> S3Result<S3Response<Body>> {
-        let key = self.keys.check(request.credentials.as_ref(), &request.headers, &request.uri, clock::wall())?;
+        let key = self.keys.check(request.credentials.as_ref(), &request.headers, &request.uri)?;
         if request.service.as_deref() != Some("sts") {
             return Err(s3_error!(SignatureDoesNotMatch));
         }
@@ -126,7 +134,7 @@ impl S3Route for Caller {
     }
 }
 
-/// The token of a signed request, or of a presigned URL.
+/// The session token of a signed request or a presigned URL.
 fn session_token(headers: &HeaderMap, uri: &Uri) -> Option<Vec<u8>> {
     if let Some(token) = headers.get("x-amz-security-token") {
         return Some(token.as_bytes().to_vec());
@@ -136,13 +144,13 @@ fn session_token(headers: &HeaderMap, uri: &Uri) -> Option<Vec<u8>> {
         .map(|(_, token)| token.into_owned().into_bytes())
 }
 
-fn refusal_error(refusal: Refusal) -> S3Error {
-    match refusal {
-        Refusal::Expired => s3_error!(ExpiredToken, "The provided token has expired."),
-        Refusal::UnknownKey => {
+fn rejection_error(rejection: Rejection) -> S3Error {
+    match rejection {
+        Rejection::Expired => s3_error!(ExpiredToken, "The provided token has expired."),
+        Rejection::UnknownKey => {
             s3_error!(InvalidAccessKeyId, "The AWS Access Key Id you provided does not exist in our records.")
         }
-        Refusal::WrongToken => {
+        Rejection::WrongToken => {
             s3_error!(InvalidToken, "The provided token is malformed or otherwise invalid.")
         }
     }

@@ -1,5 +1,4 @@
-//! The portal of SSO, as far as a program meets it: the credentials of a
-//! role for an access token. Logging in takes a browser.
+//! The SSO portal: returns the credentials of a role for an access token. Logging in, which needs a browser, is left out.
 
 use std::time::UNIX_EPOCH;
 
@@ -14,7 +13,7 @@ use super::state::SessionValidity;
 
 pub(crate) const PATH: &str = "/federation/credentials";
 
-pub(crate) async fn answer(issuer: &Issuer, parts: &Parts, quality: SessionValidity) -> Response<Body> {
+pub(crate) async fn answer(issuer: &Issuer, parts: &Parts, validity: SessionValidity) -> Response<Body> {
     if parts.method != Method::GET {
         return text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
     }
@@ -23,11 +22,11 @@ pub(crate) async fn answer(issuer: &Issuer, parts: &Parts, quality: SessionValid
         return text(StatusCode::UNAUTHORIZED, "the access token is missing or wrong");
     }
     let query = parts.uri.query().unwrap_or_default().as_bytes();
-    let asked = |name| form_urlencoded::parse(query).any(|(key, value)| key == name && !value.is_empty());
-    if !asked("account_id") || !asked("role_name") {
-        return text(StatusCode::BAD_REQUEST, "account_id and role_name are needed");
+    let has = |name| form_urlencoded::parse(query).any(|(key, value)| key == name && !value.is_empty());
+    if !has("account_id") || !has("role_name") {
+        return text(StatusCode::BAD_REQUEST, "account_id and role_name are required");
     }
-    let Some(session) = issuer.metadata_session(quality).await else { return bad_gateway() };
+    let Some(session) = issuer.metadata_session(validity).await else { return bad_gateway() };
     let expires = session.expires_at().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     json(&json!({
         "roleCredentials": {

@@ -14,14 +14,14 @@ use super::keys::{AccessKey, Identity};
 use super::routes::reply;
 use super::state::SessionValidity;
 
-/// The action that a form names, signed or not.
+/// The action in a form. Its signature is not checked here.
 pub(crate) fn action(body: &[u8]) -> Option<String> {
     field(body, "Action")
 }
 
-pub(crate) async fn answer(issuer: &Issuer, parts: Parts, body: Bytes, quality: SessionValidity) -> Response<Body> {
+pub(crate) async fn answer(issuer: &Issuer, parts: Parts, body: Bytes, validity: SessionValidity) -> Response<Body> {
     let result = match issuer.verifier().verify(parts, body).await {
-        Ok((caller, body)) => call(issuer, &caller, &body, quality),
+        Ok((caller, body)) => call(issuer, &caller, &body, validity),
         Err(code) => Err(Error::of_signature(&code)),
     };
     match result {
@@ -30,7 +30,7 @@ pub(crate) async fn answer(issuer: &Issuer, parts: Parts, body: Bytes, quality: 
     }
 }
 
-/// An answer of this status, as of a service that has failed.
+/// An error response with this status.
 pub(crate) fn failure(status: StatusCode) -> Response<Body> {
     let code = match status {
         StatusCode::TOO_MANY_REQUESTS => "Throttling",
@@ -38,39 +38,39 @@ pub(crate) fn failure(status: StatusCode) -> Response<Body> {
         _ if status.is_server_error() => "InternalFailure",
         _ => "AccessDenied",
     };
-    Error { status, code, message: "The issuer was told to fail." }.into_response()
+    Error { status, code, message: "The test has set this fault." }.into_response()
 }
 
-fn call(issuer: &Issuer, caller: &AccessKey, form: &[u8], quality: SessionValidity) -> Result<String, Error> {
+fn call(issuer: &Issuer, caller: &AccessKey, form: &[u8], validity: SessionValidity) -> Result<String, Error> {
     let action = action(form).unwrap_or_default();
     if field(form, "Version").as_deref() != Some("2011-06-15") {
         return Err(Error::NO_ACTION);
     }
     match action.as_str() {
         "AssumeRole" => {
-            let Request { identity, lasts } = Request::read(form, caller)?;
-            Ok(assumed(&issuer.assumed_session(identity, lasts, quality)))
+            let AssumeRole { identity, duration } = AssumeRole::parse(form, caller)?;
+            Ok(assumed(&issuer.assumed_session(identity, duration, validity)))
         }
         "GetCallerIdentity" => Ok(caller_identity(caller.identity())),
         _ => Err(Error::NO_ACTION),
     }
 }
 
-/// What an `AssumeRole` asks for.
-struct Request {
+/// The parameters of an `AssumeRole` request.
+struct AssumeRole {
     identity: Identity,
-    lasts: Duration,
+    duration: Duration,
 }
 
-impl Request {
-    fn read(form: &[u8], caller: &AccessKey) -> Result<Self, Error> {
+impl AssumeRole {
+    fn parse(form: &[u8], caller: &AccessKey) -> Result<Self, Error> {
         let arn = field(form, "RoleArn").ok_or(Error::invalid("RoleArn is missing."))?;
         let (account, role) = split_role(&arn).ok_or(Error::invalid("RoleArn is not the ARN of a role."))?;
         let session = field(form, "RoleSessionName").ok_or(Error::invalid("RoleSessionName is missing."))?;
         if !(2..=64).contains(&session.len()) || !is_plain(&session) {
             return Err(Error::invalid("RoleSessionName must be 2 to 64 of [A-Za-z0-9_+=,.@-]."));
         }
-        let lasts = match field(form, "DurationSeconds") {
+        let duration = match field(form, "DurationSeconds") {
             None => DEFAULT_DURATION,
             Some(seconds) => seconds
                 .parse::<u32>()
@@ -78,14 +78,17 @@ impl Request {
                 .filter(|seconds| ALLOWED_SECONDS.contains(seconds))
                 .ok_or(Error::invalid("DurationSeconds must be 900 to 43200."))?,
         };
-        if caller.session_token().is_some() && lasts > LONGEST_CHAINED {
-            return Err(Error::invalid("DurationSeconds is over the one hour of roles assumed by role chaining."));
+        if caller.session_token().is_some() && duration > MAX_CHAINED_DURATION {
+            return Err(Error::invalid("DurationSeconds exceeds the 1 hour limit of role chaining."));
         }
-        Ok(Self { identity: Identity::of_role(account, role, &session), lasts: Duration::from_secs(lasts.into()) })
+        Ok(Self {
+            identity: Identity::of_role(account, role, &session),
+            duration: Duration::from_secs(duration.into()),
+        })
     }
 }
 
-/// An error in the shape of STS.
+/// An error response of STS.
 struct Error {
     status: StatusCode,
     code: &'static str,
@@ -103,7 +106,7 @@ impl Error {
         Self { status: StatusCode::BAD_REQUEST, code: "ValidationError", message }
     }
 
-    /// What STS says where S3 says `code`.
+    /// The error of STS that corresponds to the S3 error `code`.
     fn of_signature(code: &S3ErrorCode) -> Self {
         let (code, message) = match code {
             S3ErrorCode::AccessDenied => ("MissingAuthenticationToken", "Request is missing Authentication Token"),
@@ -134,7 +137,7 @@ impl Error {
     }
 }
 
-// Nothing below needs escaping: what comes from the request was checked.
+// The values below need no XML escaping: `AssumeRole::parse` has checked those that come from a request.
 
 fn assumed(session: &AccessKey) -> String {
     let Identity { arn, user_id } = session.identity();
@@ -192,7 +195,7 @@ fn split_role(arn: &str) -> Option<(&str, &str)> {
     (is_account && !name.is_empty() && is_plain(name)).then_some((account, name))
 }
 
-/// Whether a text has only the characters that IAM allows in names.
+/// Whether `text` consists of the characters that IAM allows in names.
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b))
 }
@@ -201,13 +204,14 @@ const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
 const XML: &str = "text/xml";
 
-/// AWS's own, in seconds.
+/// In seconds. This and the limits below are those of
+/// [`AssumeRole`](https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html).
 const DEFAULT_DURATION: u32 = 3600;
 
-/// AWS's own, in seconds.
-const LONGEST_CHAINED: u32 = 3600;
+/// In seconds.
+const MAX_CHAINED_DURATION: u32 = 3600;
 
-/// AWS's own, in seconds.
+/// In seconds.
 const ALLOWED_SECONDS: std::ops::RangeInclusive<u32> = 900..=43_200;
 
 #[cfg(test)]
@@ -215,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_role_is_known_by_its_arn() {
+    fn a_role_arn_is_split_into_account_and_name() {
         let cases = [
             ("arn:aws:iam::123456789012:role/one", Some(("123456789012", "one"))),
             ("arn:aws-cn:iam::123456789012:role/a/path/one", Some(("123456789012", "one"))),
@@ -231,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_id_has_the_form_of_a_uuid() {
+    fn a_request_id_is_a_uuid() {
         let lengths: Vec<_> = request_id().split('-').map(str::len).collect();
         assert_eq!(lengths, [8, 4, 4, 4, 12]);
     }

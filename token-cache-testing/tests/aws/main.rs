@@ -1,13 +1,12 @@
-//! The AWS kit, held against real clients: object_store for S3, the SDK's own providers for the issuer.
+//! Fake AWS under real clients: object_store for S3, and the credential providers of the SDK for the issuer.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
-#![expect(clippy::disallowed_methods, reason = "the kit lives by the real clock, and so do its tests")]
 
 mod common;
 mod container;
 mod faults;
 mod imds;
-mod kit;
+mod lifecycle;
 mod s3;
 mod sso;
 mod sts;

@@ -1,9 +1,8 @@
 //! The Security Token Service.
 
 use std::fmt::Debug;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use crate::common::*;
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -11,16 +10,17 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use token_cache_testing::aws::{AccessKey, FakeAws};
 
+use crate::common::*;
+
 const ROLE: &str = "arn:aws:iam::111122223333:role/reader";
-const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn an_assumed_role_works_until_it_says_it_expires() {
-    let aws = kit(Duration::from_millis(1200)).await;
+async fn an_assumed_role_works_until_its_expiry() {
+    let aws = start().await;
     let config = config(&aws, credentials(aws.long_term_key())).await;
     let session = assume(&config).await;
     let store = store(&aws, session.access_key_id(), session.secret_access_key(), session.session_token());
-    works_until(&store, session.expiry().unwrap()).await;
+    assert_works_until(&aws, &store, session.expiry().unwrap()).await;
     let counts = aws.issuer().counts();
     assert_eq!((counts.assume_role, counts.answered, counts.sessions), (1, 1, 1));
     assert_eq!(counts.credential_requests(), 1);
@@ -28,33 +28,31 @@ async fn an_assumed_role_works_until_it_says_it_expires() {
 
 #[tokio::test]
 async fn a_session_may_assume_another_role() {
-    let aws = kit(MINUTE).await;
+    let aws = start().await;
     let first = assume(&config(&aws, credentials(&aws.issuer().new_session())).await).await;
     let second = assume(&config(&aws, first.clone()).await).await;
     assert_ne!(first.access_key_id(), second.access_key_id());
     let (id, secret) = (second.access_key_id(), second.secret_access_key());
-    works(&store(&aws, id, secret, second.session_token())).await;
+    assert_works(&store(&aws, id, secret, second.session_token())).await;
 }
 
 #[tokio::test]
-async fn a_role_lives_as_long_as_asked_unless_the_issuer_is_set_to_less() {
-    let aws = kit(Duration::from_secs(7200)).await;
+async fn a_role_gets_the_requested_or_the_configured_lifetime() {
+    let aws = start_with(FakeAws::builder().session_lifetime(2 * HOUR)).await;
     let config = config(&aws, credentials(aws.long_term_key())).await;
     let client = aws_sdk_sts::Client::new(&config);
-    let lives = async |seconds: Option<i32>| {
+    let lifetime = async |seconds: Option<i32>| {
         let request = client.assume_role().role_arn(ROLE).role_session_name("test");
         let answer = request.set_duration_seconds(seconds).send().await.unwrap();
         let end = SystemTime::try_from(*answer.credentials().unwrap().expiration()).unwrap();
-        end.duration_since(SystemTime::now()).unwrap().as_secs()
+        end.duration_since(aws.clock.wall()).unwrap().as_secs()
     };
-    assert!((3590..=3600).contains(&lives(None).await));
-    assert!((890..=900).contains(&lives(Some(900)).await));
-    assert!((7190..=7200).contains(&lives(Some(43_200)).await));
+    assert_eq!([lifetime(None).await, lifetime(Some(900)).await, lifetime(Some(43_200)).await], [3600, 900, 7200]);
 }
 
 #[tokio::test]
-async fn a_caller_is_told_who_it_is() {
-    let aws = kit(MINUTE).await;
+async fn get_caller_identity_returns_the_signer() {
+    let aws = start().await;
     let user = config(&aws, credentials(aws.long_term_key())).await;
     let answer = aws_sdk_sts::Client::new(&user).get_caller_identity().send().await.unwrap();
     assert_eq!(answer.arn(), Some("arn:aws:iam::123456789012:user/test"));
@@ -69,43 +67,40 @@ async fn a_caller_is_told_who_it_is() {
 
 #[tokio::test]
 async fn an_unknown_key_or_a_wrong_token_gets_403_invalid_client_token_id() {
-    let aws = kit(MINUTE).await;
-    let stranger = kit(MINUTE).await.issuer().new_session();
+    let aws = start().await;
+    let unknown = start().await.issuer().new_session();
     let session = aws.issuer().new_session();
     let with = |token: Option<&str>| {
         let token = token.map(str::to_owned);
         let (id, secret) = (session.access_key_id(), session.secret_access_key());
         Credentials::new(id, secret, token, None, "test")
     };
-    for credentials in [credentials(&stranger), with(None), with(Some("wrong"))] {
-        refuses(&aws, credentials, 403, "InvalidClientTokenId").await;
+    for credentials in [credentials(&unknown), with(None), with(Some("wrong"))] {
+        assert_rejected(&aws, credentials, 403, "InvalidClientTokenId").await;
     }
 }
 
 #[tokio::test]
 async fn a_wrong_secret_gets_403_signature_does_not_match() {
-    let aws = kit(MINUTE).await;
+    let aws = start().await;
     let id = aws.long_term_key().access_key_id();
     let wrong = Credentials::new(id, "wrong", None, None, "test");
-    refuses(&aws, wrong, 403, "SignatureDoesNotMatch").await;
+    assert_rejected(&aws, wrong, 403, "SignatureDoesNotMatch").await;
 }
 
 #[tokio::test]
 async fn an_expired_session_gets_403_expired_token() {
-    let aws = kit(Duration::ZERO).await;
-    // Told to the SDK without its expiry, as it would not send it else.
+    let aws = start().await;
     let key = aws.issuer().new_session();
-    let token = key.session_token().map(str::to_owned);
-    let (id, secret) = (key.access_key_id(), key.secret_access_key());
-    let expired = Credentials::new(id, secret, token, None, "test");
-    refuses(&aws, expired, 403, "ExpiredToken").await;
+    aws.issuer().end_sessions();
+    assert_rejected(&aws, credentials(&key), 403, "ExpiredToken").await;
 }
 
 #[tokio::test]
 async fn an_unsigned_request_gets_403_missing_authentication_token() {
-    let aws = kit(MINUTE).await;
+    let aws = start().await;
     let form = [("Action", "GetCallerIdentity"), ("Version", "2011-06-15")];
-    let request = reqwest::Client::new().post(aws.issuer().sts_endpoint()).form(&form);
+    let request = aws.http.post(aws.issuer().sts_endpoint()).form(&form);
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), 403);
     let xml = response.text().await.unwrap();
@@ -114,35 +109,35 @@ async fn an_unsigned_request_gets_403_missing_authentication_token() {
 }
 
 #[tokio::test]
-async fn a_role_that_is_not_well_asked_for_gets_400_validation_error() {
-    let aws = kit(MINUTE).await;
+async fn an_invalid_assume_role_gets_400_validation_error() {
+    let aws = start().await;
     let config = config(&aws, credentials(aws.long_term_key())).await;
     let client = aws_sdk_sts::Client::new(&config);
-    let ask = || client.assume_role().role_arn(ROLE).role_session_name("test");
+    let request = || client.assume_role().role_arn(ROLE).role_session_name("test");
     for request in [
         client.assume_role().role_arn(ROLE),
         client.assume_role().role_session_name("test"),
-        ask().role_arn("reader"),
-        ask().role_session_name("not plain"),
-        ask().role_session_name("x"),
-        ask().duration_seconds(899),
-        ask().duration_seconds(43_201),
+        request().role_arn("reader"),
+        request().role_session_name("not plain"),
+        request().role_session_name("x"),
+        request().duration_seconds(899),
+        request().duration_seconds(43_201),
     ] {
-        failed(request.send().await.unwrap_err(), 400, "ValidationError");
+        assert_failed(request.send().await.unwrap_err(), 400, "ValidationError");
     }
     let chained = self::config(&aws, credentials(&aws.issuer().new_session())).await;
     let client = aws_sdk_sts::Client::new(&chained);
     let request = client.assume_role().role_arn(ROLE).role_session_name("test");
-    failed(request.duration_seconds(3601).send().await.unwrap_err(), 400, "ValidationError");
+    assert_failed(request.duration_seconds(3601).send().await.unwrap_err(), 400, "ValidationError");
     assert_eq!(aws.issuer().counts().answered, 0);
 }
 
 #[tokio::test]
-async fn an_action_it_does_not_have_gets_400_invalid_action() {
-    let aws = kit(MINUTE).await;
+async fn an_unknown_action_gets_400_invalid_action() {
+    let aws = start().await;
     let config = config(&aws, credentials(aws.long_term_key())).await;
     let client = aws_sdk_sts::Client::new(&config);
-    failed(client.get_session_token().send().await.unwrap_err(), 400, "InvalidAction");
+    assert_failed(client.get_session_token().send().await.unwrap_err(), 400, "InvalidAction");
     assert_eq!(aws.issuer().counts().other, 1);
 }
 
@@ -152,7 +147,7 @@ fn credentials(key: &AccessKey) -> Credentials {
     Credentials::new(id, secret, token, key.expires_at(), "test")
 }
 
-async fn config(aws: &FakeAws, credentials: Credentials) -> SdkConfig {
+async fn config(aws: &TestAws, credentials: Credentials) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(aws.region().to_owned()))
         .endpoint_url(aws.issuer().sts_endpoint())
@@ -170,14 +165,14 @@ async fn assume(config: &SdkConfig) -> Credentials {
     provider(config).await.provide_credentials().await.unwrap()
 }
 
-async fn refuses(aws: &FakeAws, credentials: Credentials, status: u16, code: &str) {
+async fn assert_rejected(aws: &TestAws, credentials: Credentials, status: u16, code: &str) {
     let config = config(aws, credentials).await;
-    failed(provider(&config).await.provide_credentials().await.unwrap_err(), status, code);
+    assert_failed(provider(&config).await.provide_credentials().await.unwrap_err(), status, code);
     let client = aws_sdk_sts::Client::new(&config);
-    failed(client.get_caller_identity().send().await.unwrap_err(), status, code);
+    assert_failed(client.get_caller_identity().send().await.unwrap_err(), status, code);
 }
 
-fn failed(error: impl Debug, status: u16, code: &str) {
+fn assert_failed(error: impl Debug, status: u16, code: &str) {
     let text = format!("{error:?}");
     assert!(text.contains(&format!("StatusCode({status})")), "{text}");
     assert!(text.contains(&format!("{code:?}")), "{text}");
