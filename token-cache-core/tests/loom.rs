@@ -1,11 +1,11 @@
-//! Every order in which two callers, and the fetches that they cause, can take their steps: over the real code, whose locks,
-//! published word and tasks are then the model's.
+//! Every order in which threads can take their steps, checked with loom. The locks, atomics and tasks of the cache are loom's.
 //!
 //! ```sh
-//! RUSTFLAGS="--cfg token_cache_loom" cargo test -p token-cache-core --release --test interleaving
+//! RUSTFLAGS="--cfg token_cache_loom" cargo test -p token-cache-core --release --test loom
 //! ```
 //!
-//! A caller here polls once and goes: whether it gets a token then, and which, is what depends on the order.
+//! Callers are polled once and do not wait, so that the number of orders stays finite. No model limits the number of
+//! preemptions.
 
 #![cfg(token_cache_loom)]
 #![allow(clippy::unwrap_used, reason = "tests")]
@@ -15,14 +15,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use loom::thread;
-use token_cache_core::{Clock, TemporaryToken, TimePoint, TokenCache, source_fn};
-use token_cache_testing::VirtualClock;
+use token_cache_core::test_util::VirtualClock;
+use token_cache_core::{TemporaryToken, TokenCache, View, source_fn};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn every_order(model: impl Fn() + Send + Sync + 'static) {
+fn check_all_orders(model: impl Fn() + Send + Sync + 'static) {
     let orders = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&orders);
     let mut builder = loom::model::Builder::new();
@@ -31,123 +30,113 @@ fn every_order(model: impl Fn() + Send + Sync + 'static) {
         counted.fetch_add(1, Ordering::Relaxed);
         model();
     });
-    println!("{} orders, all that there are", orders.load(Ordering::Relaxed));
+    println!("{} orders", orders.load(Ordering::Relaxed));
 }
 
-/// A cache over a source of the tokens 1, 2, 3 ..., which holds the token 0 with `left` of its hour.
-struct Bench {
+/// A cache whose source returns the tokens 1, 2, 3 ..., and which stores the token 0 with `remaining` of one hour.
+struct Scenario {
     cache: TokenCache<usize>,
-    ledger: Arc<Ledger>,
+    fetches: Arc<Fetches>,
 }
 
-/// What the source was asked. Checked when the cache, its tasks and the test are through with it.
-struct Ledger {
-    given: AtomicUsize,
-    at_once: loom::sync::atomic::AtomicUsize,
-    allowed: AtomicUsize,
+/// Counts the fetches. Checked when the cache and its tasks are dropped.
+struct Fetches {
+    started: AtomicUsize,
+    running: loom::sync::atomic::AtomicUsize,
+    max: usize,
 }
 
-impl Drop for Ledger {
+impl Drop for Fetches {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let (given, allowed) = (self.given.load(Ordering::SeqCst), self.allowed.load(Ordering::SeqCst));
-            assert!(given <= allowed, "{given} fetches where {allowed} are due");
+            let started = self.started.load(Ordering::SeqCst);
+            assert!(started <= self.max, "{started} fetches instead of at most {}", self.max);
         }
     }
 }
 
-impl Bench {
-    fn new(left: Duration, allowed: usize) -> Self {
-        let clock = VirtualClock::new();
-        let ledger = Arc::new(Ledger {
-            given: AtomicUsize::new(0),
-            at_once: loom::sync::atomic::AtomicUsize::new(0),
-            allowed: AtomicUsize::new(allowed),
+impl Scenario {
+    fn new(clock: VirtualClock, remaining: Duration, max_fetches: usize) -> Self {
+        let fetches = Arc::new(Fetches {
+            started: AtomicUsize::new(0),
+            running: loom::sync::atomic::AtomicUsize::new(0),
+            max: max_fetches,
         });
         let source = source_fn({
-            let (ledger, clock) = (Arc::clone(&ledger), clock.clone());
+            let fetches = Arc::clone(&fetches);
             move || {
-                let (ledger, clock) = (Arc::clone(&ledger), clock.clone());
+                let fetches = Arc::clone(&fetches);
                 async move {
-                    assert_eq!(ledger.at_once.fetch_add(1, Ordering::SeqCst), 0, "p07: two fetches at once");
-                    ledger.at_once.fetch_sub(1, Ordering::SeqCst);
-                    let number = ledger.given.fetch_add(1, Ordering::SeqCst) + 1;
-                    Ok::<_, std::io::Error>(TemporaryToken::new(number, clock.after(HOUR)))
+                    assert_eq!(fetches.running.fetch_add(1, Ordering::SeqCst), 0, "p07: two fetches at once");
+                    fetches.running.fetch_sub(1, Ordering::SeqCst);
+                    let token = fetches.started.fetch_add(1, Ordering::SeqCst) + 1;
+                    Ok::<_, std::io::Error>(TemporaryToken::expires_in(token, HOUR))
                 }
             }
         });
         let cache = TokenCache::builder(source)
             .jitter(0.0)
             .min_refresh_interval(Duration::ZERO)
-            .initial(TemporaryToken::new(0, clock.after(HOUR)))
-            .clock(Tickless(clock.clone()))
+            .initial(TemporaryToken::expires_in(0, HOUR))
+            .clock(clock.clone())
             .build();
-        clock.advance(HOUR - left);
-        Self { cache, ledger }
+        clock.advance(HOUR - remaining);
+        Self { cache, fetches }
+    }
+
+    /// On a clock without a tick: otherwise readers write to the snapshot, and there are too many orders.
+    fn without_tick(remaining: Duration, max_fetches: usize) -> Self {
+        Self::new(VirtualClock::without_tick(), remaining, max_fetches)
     }
 }
 
-/// What a caller gets who does not wait.
+/// What a caller gets at its first poll.
 fn get(cache: &TokenCache<usize>) -> Option<Arc<usize>> {
     cache.get().now_or_never().map(Result::unwrap)
-}
-
-/// So that no reader notes what it has found: with notes there are too many orders to look at.
-#[derive(Debug)]
-struct Tickless(VirtualClock);
-
-impl Clock for Tickless {
-    fn now(&self) -> TimePoint {
-        self.0.now()
-    }
-
-    fn sleep_until(&self, monotonic: Duration) -> BoxFuture<'static, ()> {
-        self.0.sleep_until(monotonic)
-    }
 }
 
 const NEAR_EXPIRY: Duration = Duration::from_secs(240);
 
 #[test]
-fn p01_p07_readers_near_expiry_never_wait_never_go_back_and_cost_one_fetch() {
-    every_order(|| {
-        let Bench { cache, ledger } = Bench::new(NEAR_EXPIRY, 1);
-        let read_twice = |cache: &TokenCache<usize>| {
-            let (one, two) = (get(cache).expect("p01"), get(cache).expect("p01"));
-            let three = cache.peek().unwrap();
-            assert!(*one <= *two && *two <= *three, "{one}, {two}, {three}");
+fn p01_p07_readers_near_expiry_share_one_fetch() {
+    check_all_orders(|| {
+        let Scenario { cache, fetches } = Scenario::without_tick(NEAR_EXPIRY, 1);
+        let read = |cache: &TokenCache<usize>| {
+            let (first, second) = (get(cache).expect("p01"), get(cache).expect("p01"));
+            let third = cache.peek().unwrap();
+            assert!(*first <= *second && *second <= *third, "{first}, {second}, {third}");
         };
         let other = thread::spawn({
             let cache = cache.clone();
-            move || read_twice(&cache)
+            move || read(&cache)
         });
-        read_twice(&cache);
+        read(&cache);
         other.join().unwrap();
-        drop((cache, ledger));
+        drop((cache, fetches));
     });
 }
 
 #[test]
-fn p07_callers_who_find_an_expired_token_cost_one_fetch_and_agree() {
-    every_order(|| {
-        let Bench { cache, ledger } = Bench::new(Duration::ZERO, 1);
+fn p07_callers_of_an_expired_token_share_one_fetch() {
+    check_all_orders(|| {
+        let Scenario { cache, fetches } = Scenario::without_tick(Duration::ZERO, 1);
         let other = thread::spawn({
             let cache = cache.clone();
             move || get(&cache)
         });
-        let (mine, others) = (get(&cache), other.join().unwrap());
-        for token in [mine, others].into_iter().flatten() {
+        let (one, two) = (get(&cache), other.join().unwrap());
+        for token in [one, two].into_iter().flatten() {
             assert_eq!(*token, 1, "p02");
         }
-        drop((cache, ledger));
+        drop((cache, fetches));
     });
 }
 
 #[test]
-fn p15_who_has_rejected_a_token_does_not_get_it_again_whatever_is_under_way() {
-    every_order(|| {
-        // The other's read starts a refresh, whose answer may be doubted: then there is one more.
-        let Bench { cache, ledger } = Bench::new(NEAR_EXPIRY, 2);
+fn p15_an_invalidated_token_never_returns() {
+    check_all_orders(|| {
+        // The read of the other thread starts a refresh, whose answer may be discarded. Then there is another fetch.
+        let Scenario { cache, fetches } = Scenario::without_tick(NEAR_EXPIRY, 2);
         let rejected = cache.peek().unwrap();
         let other = thread::spawn({
             let cache = cache.clone();
@@ -159,14 +148,14 @@ fn p15_who_has_rejected_a_token_does_not_get_it_again_whatever_is_under_way() {
         }
         other.join().unwrap();
         assert!(cache.peek().is_none_or(|token| !Arc::ptr_eq(&rejected, &token)));
-        drop((cache, ledger));
+        drop((cache, fetches));
     });
 }
 
 #[test]
-fn p15_of_two_rejections_of_one_token_neither_takes_the_next_one_away() {
-    every_order(|| {
-        let Bench { cache, ledger } = Bench::new(HOUR, 1);
+fn p15_two_rejections_never_drop_the_next_token() {
+    check_all_orders(|| {
+        let Scenario { cache, fetches } = Scenario::without_tick(HOUR, 1);
         let rejected = cache.peek().unwrap();
         let reject = |cache: &TokenCache<usize>, rejected: &Arc<usize>| {
             cache.invalidate(rejected);
@@ -178,14 +167,14 @@ fn p15_of_two_rejections_of_one_token_neither_takes_the_next_one_away() {
         });
         reject(&cache, &rejected);
         other.join().unwrap();
-        drop((cache, ledger));
+        drop((cache, fetches));
     });
 }
 
 #[test]
-fn p14_the_last_handle_and_a_fetch_may_end_in_any_order() {
-    every_order(|| {
-        let Bench { cache, ledger } = Bench::new(NEAR_EXPIRY, 1);
+fn p14_the_last_handle_and_a_fetch_end_in_any_order() {
+    check_all_orders(|| {
+        let Scenario { cache, fetches } = Scenario::without_tick(NEAR_EXPIRY, 1);
         let other = thread::spawn({
             let cache = cache.clone();
             move || drop(get(&cache))
@@ -193,26 +182,103 @@ fn p14_the_last_handle_and_a_fetch_may_end_in_any_order() {
         drop(get(&cache));
         drop(cache);
         other.join().unwrap();
-        drop(ledger);
+        drop(fetches);
     });
 }
 
+/// A cache whose source always fails, and which stores the token 0. The clock has a tick.
+fn without_source() -> TokenCache<usize> {
+    TokenCache::builder(source_fn(|| async { Err::<TemporaryToken<usize>, _>(std::io::Error::other("")) }))
+        .initial(TemporaryToken::never_expires(0))
+        .clock(VirtualClock::new())
+        .build()
+}
+
+/// The tick must not hide an invalidation from a reader who knows of it.
 #[test]
-fn p15_who_has_seen_that_a_token_is_gone_does_not_find_it_in_its_notes() {
-    every_order(|| {
-        let cache =
-            TokenCache::builder(source_fn(|| async { Err::<TemporaryToken<usize>, _>(std::io::Error::other("")) }))
-                .initial(TemporaryToken::never_expires(0))
-                .clock(VirtualClock::new())
-                .build();
-        let rejected = get(&cache).unwrap(); // and noted
+fn p15_a_tick_never_hides_an_invalidation() {
+    check_all_orders(|| {
+        let cache = without_source();
+        let rejected = get(&cache).unwrap(); // marks the snapshot as checked in this tick
         let other = thread::spawn({
             let cache = cache.clone();
             move || cache.invalidate(&rejected)
         });
         if cache.peek().is_none() {
-            assert!(cache.get().now_or_never().is_none_or(|outcome| outcome.is_err()));
+            assert!(cache.get().now_or_never().is_none_or(|result| result.is_err()));
         }
         other.join().unwrap();
+    });
+}
+
+/// The tick must not hide a rotation from a reader who has seen the newer token.
+#[test]
+fn p01_a_tick_never_hides_a_rotation() {
+    check_all_orders(|| {
+        let Scenario { cache, fetches } = Scenario::new(VirtualClock::new(), NEAR_EXPIRY, 1);
+        let other = thread::spawn({
+            let cache = cache.clone();
+            move || {
+                let seen = cache.peek().unwrap();
+                assert!(*get(&cache).unwrap() >= *seen);
+            }
+        });
+        drop(get(&cache)); // starts the refresh
+        other.join().unwrap();
+        drop((cache, fetches));
+    });
+}
+
+/// A view, and the number of running conversions of each token.
+fn view(cache: &TokenCache<usize>) -> View<usize, usize> {
+    let running = [const { AtomicUsize::new(0) }; 4];
+    cache.view(move |token| {
+        assert_eq!(running[*token].fetch_add(1, Ordering::SeqCst), 0, "a token is converted twice at once");
+        // A conversion takes time: other threads can run here.
+        thread::yield_now();
+        running[*token].fetch_sub(1, Ordering::SeqCst);
+        *token
+    })
+}
+
+/// What a caller of a view gets at its first poll.
+fn convert(view: &View<usize, usize>) -> Option<Arc<usize>> {
+    view.get().now_or_never().map(Result::unwrap)
+}
+
+#[test]
+fn p04_a_view_never_goes_back_during_a_rotation() {
+    check_all_orders(|| {
+        let Scenario { cache, fetches } = Scenario::without_tick(NEAR_EXPIRY, 1);
+        let view = view(&cache);
+        let other = thread::spawn({
+            let view = view.clone();
+            move || {
+                let (first, second) = (convert(&view), convert(&view));
+                assert!(first <= second, "{first:?}, {second:?}");
+            }
+        });
+        drop(convert(&view)); // starts the refresh
+        other.join().unwrap();
+        drop((cache, view, fetches));
+    });
+}
+
+#[test]
+fn p15_a_view_never_returns_what_was_invalidated() {
+    check_all_orders(|| {
+        let cache = without_source();
+        let view = view(&cache);
+        let other = thread::spawn({
+            let view = view.clone();
+            move || drop(view.get().now_or_never())
+        });
+        if let Some(Ok(rejected)) = view.get().now_or_never() {
+            view.invalidate(&rejected);
+            let again = view.get().now_or_never();
+            assert!(again.is_none_or(|result| result.is_err()), "the conversion of an invalidated token");
+        }
+        other.join().unwrap();
+        assert!(cache.peek().is_none());
     });
 }
