@@ -1,4 +1,4 @@
-//! A cache, or a view of one, under a signer of reqsign.
+//! A cache or a view as the credential provider of reqsign.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -8,59 +8,55 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::join;
 use reqsign_core::{Context, Error, ErrorKind, ProvideCredential, SignRequest, Signer, SigningCredential};
-use token_cache_core::{TemporaryToken, TokenCache};
-use token_cache_testing::{SourceHandle, VirtualClock, mock_source};
+use token_cache_core::test_util;
+
+type Harness = test_util::Harness<&'static str>;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// reqsign keeps a copy of the credential, and asks again when that is not valid any more.
 #[tokio::test]
-async fn a_signer_signs_with_what_the_cache_holds_when_its_own_copy_is_near_its_end() {
-    let (cache, mut source, clock) = bench();
-    let signer = Signer::new(Context::new(), cache.view(|token| Key(token)), Mark);
+async fn a_signer_uses_the_token_of_the_cache() {
+    let mut harness = Harness::new();
+    let signer = Signer::new(Context::new(), harness.cache.view(|token| Key(token)), KeySigner);
     for token in ["one", "two"] {
-        let answer = async { source.next_fetch().await.succeed(TemporaryToken::new(token, clock.after(HOUR))) };
-        assert_eq!(join(signed(&signer), answer).await.0.unwrap(), token);
-        assert_eq!(signed(&signer).now_or_never().unwrap().unwrap(), token);
-        clock.advance(HOUR);
+        let answer = async { harness.source.next_fetch().await.succeed_for(token, HOUR) };
+        assert_eq!(join(sign(&signer), answer).await.0.unwrap(), token);
+        assert_eq!(sign(&signer).now_or_never().unwrap().unwrap(), token);
+        harness.clock.advance(HOUR);
     }
-    assert_eq!(source.fetches(), 2);
+    assert_eq!(harness.source.fetches(), 2);
 }
 
 #[tokio::test]
-async fn an_error_is_the_caches_and_says_whether_to_ask_again() {
-    let (cache, mut source, _) = bench();
-    let failed =
-        join(cache.provide_credential(&Context::new()), async { source.next_fetch().await.fail("down") }).await.0;
-    let error = failed.unwrap_err();
+async fn an_error_says_whether_to_retry() {
+    let mut harness = Harness::new();
+    let fail = async { harness.source.next_fetch().await.fail("down") };
+    let error = join(harness.cache.provide_credential(&Context::new()), fail).await.0.unwrap_err();
     assert!(error.is_retryable() && error.to_string().contains("down"), "{error}");
     assert_eq!(cause(&error).kind(), token_cache_core::ErrorKind::Source);
 
-    let (cache, mut source, _) = bench();
-    let fail = async { source.next_fetch().await.fail_permanently("the account is closed") };
-    let failed = join(cache.view(|token| Key(token)).provide_credential(&Context::new()), fail).await.0;
-    let error = failed.unwrap_err();
+    let mut harness = Harness::new();
+    let view = harness.cache.view(|token| Key(token));
+    let fail = async { harness.source.next_fetch().await.fail_permanently("the account is closed") };
+    let error = join(view.provide_credential(&Context::new()), fail).await.0.unwrap_err();
     assert!(!error.is_retryable() && error.to_string().contains("the account is closed"), "{error}");
     assert_eq!(error.kind(), ErrorKind::CredentialInvalid);
     assert_eq!(cause(&error).kind(), token_cache_core::ErrorKind::Permanent);
 }
 
 fn cause(error: &Error) -> &token_cache_core::Error {
-    error.source().unwrap().downcast_ref().expect("the cache's own error")
+    error.source().unwrap().downcast_ref().expect("the error of the cache")
 }
 
-fn bench() -> (TokenCache<&'static str>, SourceHandle<&'static str>, VirtualClock) {
-    let (clock, (mock, source)) = (VirtualClock::new(), mock_source());
-    (TokenCache::builder(mock).clock(clock.clone()).build(), source, clock)
-}
-
-/// What `signer` marks a request with.
-async fn signed(signer: &Signer<Key>) -> reqsign_core::Result<String> {
+/// The key with which `signer` signs a request.
+async fn sign(signer: &Signer<Key>) -> reqsign_core::Result<String> {
     let mut request = http::Request::new(()).into_parts().0;
     signer.sign(&mut request, None).await?;
     Ok(request.headers["key"].to_str().unwrap().to_owned())
 }
 
-/// A credential that always says that its end is near.
+/// A credential that is never valid, so that the signer always asks its provider.
 #[derive(Clone, Debug)]
 struct Key(&'static str);
 
@@ -74,10 +70,11 @@ impl SigningCredential for Key {
     }
 }
 
+/// Puts the key into a header.
 #[derive(Debug)]
-struct Mark;
+struct KeySigner;
 
-impl SignRequest for Mark {
+impl SignRequest for KeySigner {
     type Credential = Key;
 
     async fn sign_request(

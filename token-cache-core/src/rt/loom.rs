@@ -59,7 +59,7 @@ pub(crate) struct Runtime;
 pub(crate) struct Task;
 
 impl Runtime {
-    pub(crate) const fn new(_: tokio::runtime::Handle) -> Self {
+    pub(crate) fn new(_: tokio::runtime::Handle) -> Self {
         Self
     }
 

@@ -18,24 +18,41 @@ pub struct VirtualClock {
     time: Arc<watch::Sender<Time>>,
 }
 
-/// The time, and the number of changes made to it.
 #[derive(Clone, Copy)]
 struct Time {
     now: TimePoint,
-    tick: NonZeroU64,
+    tick: Option<NonZeroU64>,
 }
 
 impl VirtualClock {
     /// Creates a clock that shows the start time.
     #[must_use]
     pub fn new() -> Self {
+        Self::start(Some(NonZeroU64::MIN))
+    }
+
+    /// Creates a clock without a [tick](Clock::tick), so that a cache reads the time at every read.
+    #[must_use]
+    pub fn without_tick() -> Self {
+        Self::start(None)
+    }
+
+    fn start(tick: Option<NonZeroU64>) -> Self {
         let now = TimePoint::new(Duration::ZERO, SystemTime::UNIX_EPOCH + START);
-        Self { time: Arc::new(watch::Sender::new(Time { now, tick: NonZeroU64::MIN })) }
+        Self { time: Arc::new(watch::Sender::new(Time { now, tick })) }
     }
 
     /// Advances monotonic time and wall time, and wakes the sleepers that are due.
+    ///
+    /// Monotonic time ends at [`Duration::MAX`]. Wall time does not change if the result is out of its range.
     pub fn advance(&self, duration: Duration) {
-        self.update(|now| TimePoint::new(now.monotonic().saturating_add(duration), now.wall() + duration));
+        self.update(|now| later(now, duration));
+    }
+
+    /// As [`advance`](Self::advance), but the [tick](Clock::tick) does not change. Less than 100 ms, as the contract of
+    /// [`Clock::tick`] requires.
+    pub fn advance_within_tick(&self, duration: Duration) {
+        self.time.send_modify(|time| time.now = later(time.now, duration));
     }
 
     /// Advances the wall time only, as a machine does that was suspended for `duration`.
@@ -61,8 +78,15 @@ impl VirtualClock {
     }
 
     fn update(&self, change: impl FnOnce(TimePoint) -> TimePoint) {
-        self.time.send_modify(|time| *time = Time { now: change(time.now), tick: time.tick.saturating_add(1) });
+        self.time.send_modify(|time| {
+            *time = Time { now: change(time.now), tick: time.tick.map(|tick| tick.saturating_add(1)) };
+        });
     }
+}
+
+fn later(now: TimePoint, duration: Duration) -> TimePoint {
+    let wall = now.wall().checked_add(duration).unwrap_or_else(|| now.wall());
+    TimePoint::new(now.monotonic().saturating_add(duration), wall)
 }
 
 impl Clock for VirtualClock {
@@ -72,7 +96,7 @@ impl Clock for VirtualClock {
 
     /// Changes with each change of the time, so that reads take the same path as with the system's clock.
     fn tick(&self) -> Option<NonZeroU64> {
-        Some(self.time.borrow().tick)
+        self.time.borrow().tick
     }
 
     fn sleep_until(&self, monotonic: Duration) -> BoxFuture<'static, ()> {

@@ -1,186 +1,222 @@
-//! Promise 14: what exists before the first caller, and after the last.
+//! Promises 12 and 14: runtimes that come and go, and what exists before the first caller and after the last handle.
+
+use std::cell::RefCell;
+
+use futures::FutureExt;
+use token_cache_core::{ErrorKind, TokenCache};
 
 use super::*;
-use token_cache_core::ErrorKind;
 
 #[tokio::test]
 async fn p14_nothing_is_fetched_before_the_first_get() {
-    let mut bench = Bench::new();
-    bench.clock.advance(HOUR);
-    bench.source.assert_no_fetch().await;
+    let mut harness = Harness::new();
+    harness.clock.advance(HOUR);
+    harness.source.assert_no_fetch().await;
 }
 
+/// <https://github.com/seanmonstar/reqwest/issues/2501>, and without timers: <https://github.com/tokio-rs/tokio/issues/3172>
 #[test]
-fn p14_a_cache_can_be_built_outside_of_a_runtime_and_used_in_several() {
-    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let mut bench = Bench::new();
-    runtime().block_on(bench.fetch("a", HOUR));
-    assert_eq!(bench.at_once(), "a", "outside of any");
-    bench.clock.advance(HOUR);
-    runtime().block_on(bench.fetch("b", HOUR));
-    assert_eq!(bench.at_once(), "b");
+fn p14_one_cache_serves_several_runtimes_and_none() {
+    let mut harness = Harness::new();
+    runtime().block_on(harness.fetch("a", HOUR));
+    assert_eq!(harness.get_now(), "a", "outside of any runtime");
+    harness.clock.advance(HOUR);
+    runtime().block_on(harness.fetch("b", HOUR));
+    assert_eq!(harness.get_now(), "b");
 }
 
 #[tokio::test]
-async fn p14_a_fetch_that_nobody_can_wait_for_is_aborted() {
-    let mut bench = Bench::new();
-    let get = bench.get();
-    let mut fetch = bench.source.next_fetch().await;
+async fn p14_the_last_handle_aborts_the_fetch() {
+    let mut harness = Harness::new();
+    let get = harness.spawn_get();
+    let mut fetch = harness.source.next_fetch().await;
     get.abort();
-    drop(bench.cache);
+    drop(harness.cache);
     fetch.aborted().await;
 }
 
 #[tokio::test]
-async fn p14_a_clone_keeps_the_fetch_alive() {
-    let mut bench = Bench::new();
-    let get = bench.get();
-    let fetch = bench.source.next_fetch().await;
-    drop(bench.cache);
-    fetch.succeed(TemporaryToken::new("a", bench.clock.after(HOUR)));
+async fn p14_a_waiting_caller_keeps_the_fetch() {
+    let mut harness = Harness::new();
+    let get = harness.spawn_get();
+    let fetch = harness.source.next_fetch().await;
+    drop(harness.cache);
+    fetch.succeed_for("a", HOUR);
     assert_eq!(*get.await.unwrap().unwrap(), "a");
 }
 
-#[tokio::test]
-async fn p14_a_thread_that_has_read_a_token_does_not_keep_it() {
-    let mut bench = Bench::holding(HOUR).await;
-    let token = std::thread::scope(|scope| scope.spawn(|| bench.get_at_once().unwrap().unwrap()).join().unwrap());
-    bench.clock.advance(HOUR);
-    bench.fetch("b", HOUR).await;
-    let observer = Arc::downgrade(&token);
-    drop(token);
-    assert!(observer.upgrade().is_none());
+#[test]
+fn p14_refresh_is_paced_outside_of_a_runtime() {
+    let mut harness = Harness::new();
+    runtime().block_on(harness.fetch("a", HOUR));
+    let refresh = || harness.cache.refresh().now_or_never().unwrap();
+    assert_eq!(*refresh().unwrap(), "a");
+    harness.clock.advance(SECOND);
+    assert_eq!(refresh().unwrap_err().kind(), ErrorKind::NoRuntime, "a fetch is allowed");
 }
 
 #[test]
-fn p12_outside_of_a_runtime_a_token_at_hand_is_served_and_a_fetch_is_an_error() {
-    let mut bench = Bench::new();
-    let error = bench.get_at_once().unwrap().unwrap_err();
+fn p05_too_short_is_reported_outside_of_a_runtime() {
+    let mut harness = Harness::new();
+    runtime().block_on(harness.fetch("a", HOUR));
+    let get = harness.cache.get_valid_for(2 * HOUR).now_or_never().unwrap();
+    assert_eq!(get.unwrap_err().kind(), ErrorKind::TooShort, "known without another fetch");
+}
+
+#[test]
+fn p12_outside_of_a_runtime_usable_tokens_are_returned() {
+    let mut harness = Harness::new();
+    let error = harness.poll_get().unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoRuntime);
 
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(bench.fetch("a", HOUR));
-    for left in [4 * MINUTE, 30 * SECOND, MS] {
-        let now = bench.cache.status().remaining.unwrap();
-        bench.clock.advance(now - left);
-        assert_eq!(bench.at_once(), "a", "{left:?} left");
+    runtime().block_on(harness.fetch("a", HOUR));
+    for remaining in [4 * MINUTE, 30 * SECOND, MS] {
+        harness.clock.advance(harness.cache.status().remaining.unwrap() - remaining);
+        assert_eq!(harness.get_now(), "a", "{remaining:?} remaining");
     }
-    bench.clock.advance(MS);
-    assert_eq!(bench.get_at_once().unwrap().unwrap_err().kind(), ErrorKind::NoRuntime);
+    harness.clock.advance(MS);
+    assert_eq!(harness.poll_get().unwrap().unwrap_err().kind(), ErrorKind::NoRuntime);
 }
 
 #[test]
-fn p12_a_runtime_that_goes_away_in_the_middle_of_a_fetch_is_noticed() {
-    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let mut bench = Bench::new();
+fn p12_a_runtime_that_ends_during_a_fetch_is_noticed() {
+    let mut harness = Harness::new();
     let first = runtime();
     first.block_on(async {
-        let _get = bench.get();
-        let _fetch = bench.source.next_fetch().await;
+        let _get = harness.spawn_get();
+        let _fetch = harness.source.next_fetch().await;
     });
     drop(first);
-    bench.clock.advance(SECOND);
-    assert_eq!(*runtime().block_on(bench.fetch("a", HOUR)), "a");
+    harness.clock.advance(SECOND);
+    assert_eq!(*runtime().block_on(harness.fetch("a", HOUR)), "a");
 }
 
 #[test]
-fn p12_on_a_runtime_that_is_gone_a_fetch_is_an_error_and_no_loop() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+fn p12_a_fetch_on_an_ended_runtime_is_an_error() {
+    let runtime = runtime();
     let handle = runtime.handle().clone();
     drop(runtime);
     let _inside = handle.enter();
-    let bench = Bench::new();
-    assert_eq!(bench.get_at_once().unwrap().unwrap_err().kind(), ErrorKind::NoRuntime);
-    let refresh = futures::FutureExt::now_or_never(bench.cache.refresh());
+    let harness = Harness::new();
+    assert_eq!(harness.poll_get().unwrap().unwrap_err().kind(), ErrorKind::NoRuntime);
+    let refresh = harness.cache.refresh().now_or_never();
     assert_eq!(refresh.unwrap().unwrap_err().kind(), ErrorKind::NoRuntime);
 }
 
+/// <https://github.com/tokio-rs/website/issues/573>, <https://github.com/huggingface/hf-hub/issues/182>
 #[test]
-fn p12_a_runtime_that_is_no_longer_driven_is_noticed() {
-    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+fn p12_a_runtime_that_is_not_driven_is_noticed() {
     let (idle, driven) = (runtime(), runtime());
-    let mut bench = Bench::new();
-    // The fetch begins here, and then nobody drives it any more.
+    let mut harness = Harness::new();
+    // The fetch starts here, and this runtime is not driven any more.
     let _never_answered = idle.block_on(async {
-        let _get = bench.get();
-        bench.source.next_fetch().await
+        let _get = harness.spawn_get();
+        harness.source.next_fetch().await
     });
     driven.block_on(async {
-        bench.clock.advance(10 * SECOND);
-        let waiting = bench.get();
+        harness.clock.advance(10 * SECOND);
+        let waits = harness.spawn_get();
         settled().await;
-        assert!(!waiting.is_finished(), "nothing is known yet");
-        bench.clock.advance(20 * SECOND);
-        assert_eq!(waiting.await.unwrap().unwrap_err().kind(), ErrorKind::TimedOut, "nobody outwaits the timeout");
-        bench.clock.advance(2 * SECOND);
-        assert_eq!(*bench.fetch("a", HOUR).await, "a");
+        assert!(!waits.is_finished(), "the fetch has not timed out yet");
+        harness.clock.advance(20 * SECOND);
+        assert_eq!(waits.await.unwrap().unwrap_err().kind(), ErrorKind::TimedOut);
+        harness.clock.advance(2 * SECOND);
+        assert_eq!(*harness.fetch("a", HOUR).await, "a");
     });
-    assert_eq!(bench.source.fetches(), 2);
+    assert_eq!(harness.source.fetches(), 2);
 }
 
 #[test]
-fn p12_a_refresh_that_is_no_longer_driven_holds_up_nobody_and_is_replaced() {
-    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+fn p12_a_refresh_that_is_not_driven_is_replaced() {
     let (idle, driven) = (runtime(), runtime());
-    let mut bench = Bench::new();
-    driven.block_on(bench.fetch("a", 12 * HOUR));
-    bench.clock.advance(12 * HOUR - 5 * MINUTE);
-    idle.block_on(async { assert_eq!(bench.at_once(), "a") }); // spawns a task that never runs
+    let mut harness = Harness::new();
+    driven.block_on(harness.fetch("a", 12 * HOUR));
+    harness.clock.advance(12 * HOUR - 5 * MINUTE);
+    idle.block_on(async { assert_eq!(harness.get_now(), "a") }); // spawns a task that never runs
     driven.block_on(async {
-        assert_eq!(bench.at_once(), "a");
-        bench.clock.advance(30 * SECOND);
-        assert_eq!(bench.at_once(), "a");
-        assert_eq!(bench.cache.status().failures, 1);
-        bench.clock.advance(2 * SECOND);
-        assert_eq!(bench.at_once(), "a");
-        bench.answer("b", HOUR).await;
-        assert_eq!(bench.at_once(), "b");
+        assert_eq!(harness.get_now(), "a");
+        harness.clock.advance(30 * SECOND);
+        assert_eq!(harness.get_now(), "a");
+        assert_eq!(harness.cache.status().failures, 1);
+        harness.clock.advance(2 * SECOND);
+        assert_eq!(harness.get_now(), "a");
+        harness.succeed("b", HOUR).await;
+        assert_eq!(harness.get_now(), "b");
     });
 }
 
 #[test]
-fn a_runtime_of_its_own_fetches_for_callers_in_none() {
-    let own = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
-    let mut bench = Bench::with(|builder| builder.runtime(own.handle().clone()));
-    let (clock, cache) = (bench.clock.clone(), bench.cache.clone());
-    let issuer = std::thread::spawn(move || {
-        let token = TemporaryToken::new("a", clock.after(HOUR));
-        futures::executor::block_on(bench.source.next_fetch()).succeed(token);
-        bench
-    });
-    assert_eq!(*futures::executor::block_on(cache.get()).unwrap(), "a");
-    issuer.join().unwrap();
-}
-
-#[test]
-fn p12_no_waiter_outwaits_the_fetch_timeout_on_a_runtime_that_is_not_driven() {
-    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let (idle, driven, bench) = (runtime(), runtime(), Bench::new());
-    // The flight departs on a runtime that turns no more, and that lives on.
-    idle.block_on(async { assert!(bench.get_at_once().is_none()) });
+fn p12_no_waiter_exceeds_the_fetch_timeout() {
+    let (idle, driven, harness) = (runtime(), runtime(), Harness::new());
+    // The task of the fetch is spawned on a runtime that is never driven again.
+    idle.block_on(async { assert!(harness.poll_get().is_none()) });
     driven.block_on(async {
-        let get = bench.get();
+        let get = harness.spawn_get();
         settled().await;
-        bench.clock.advance(30 * SECOND);
+        harness.clock.advance(30 * SECOND);
         settled().await;
-        assert!(get.is_finished() || bench.source.fetches() > 0, "waits for what will not come");
+        assert!(get.is_finished() || harness.source.fetches() > 0, "the caller still waits");
     });
     drop(idle);
 }
 
 #[test]
-fn p14_outside_of_a_runtime_too_refresh_within_the_pacing_gives_the_result_of_the_last_attempt() {
-    let mut bench = Bench::new();
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(bench.fetch("a", HOUR));
-    let refresh = || futures::FutureExt::now_or_never(bench.cache.refresh()).unwrap();
-    assert_eq!(*refresh().unwrap(), "a");
-    bench.clock.advance(SECOND);
-    assert_eq!(refresh().unwrap_err().kind(), ErrorKind::NoRuntime, "a fetch is due");
+fn p12_the_configured_runtime_serves_callers_in_none() {
+    let own = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+    let mut harness = Harness::with(|builder| builder.runtime(own.handle().clone()));
+    let cache = harness.cache.clone();
+    let issuer = std::thread::spawn(move || {
+        futures::executor::block_on(harness.source.wait_for_fetch()).succeed_for("a", HOUR);
+        harness
+    });
+    assert_eq!(*futures::executor::block_on(cache.get()).unwrap(), "a");
+    issuer.join().unwrap();
 }
 
+thread_local! {
+    static AT_THREAD_EXIT: RefCell<Option<ReadOnDrop>> = const { RefCell::new(None) };
+}
+
+/// Reads the cache in the destructor of a thread-local value.
+struct ReadOnDrop {
+    cache: TokenCache<Token>,
+    results: std::sync::mpsc::Sender<Option<Outcome>>,
+}
+
+impl Drop for ReadOnDrop {
+    fn drop(&mut self) {
+        // The receiver is dropped only after a failed assertion.
+        let _ = self.results.send(self.cache.get().now_or_never());
+    }
+}
+
+/// Starts a thread that reads the cache while its thread-local values are destroyed, and returns what it read.
+fn read_at_thread_exit(cache: &TokenCache<Token>, read_first: bool) -> Option<Outcome> {
+    let (results, read) = std::sync::mpsc::channel();
+    let cache = cache.clone();
+    let thread = std::thread::spawn(move || {
+        // Thread-local values are destroyed in an order that depends on the first use of each.
+        if read_first {
+            let _ = cache.get().now_or_never();
+        }
+        AT_THREAD_EXIT.set(Some(ReadOnDrop { cache: cache.clone(), results }));
+        let _ = cache.get().now_or_never();
+    });
+    thread.join().unwrap();
+    read.recv().unwrap()
+}
+
+/// <https://github.com/Amanieu/thread_local-rs/issues/74>, <https://github.com/google/tarpc/issues/449>
 #[test]
-fn p05_outside_of_a_runtime_too_a_source_that_cannot_give_one_is_named_in_the_error() {
-    let mut bench = Bench::new();
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(bench.fetch("a", HOUR));
-    let get = futures::FutureExt::now_or_never(bench.cache.get_valid_for(2 * HOUR)).unwrap();
-    assert_eq!(get.unwrap_err().kind(), ErrorKind::TooShort, "known without asking again");
+fn p12_reads_work_during_thread_destruction() {
+    let mut harness = Harness::new();
+    for read_first in [true, false] {
+        let outcome = read_at_thread_exit(&harness.cache, read_first);
+        assert_eq!(outcome.unwrap().unwrap_err().kind(), ErrorKind::NoRuntime, "an empty cache");
+    }
+    runtime().block_on(harness.fetch("a", HOUR));
+    for read_first in [true, false] {
+        let outcome = read_at_thread_exit(&harness.cache, read_first);
+        assert_eq!(*outcome.unwrap().unwrap(), "a");
+    }
 }

@@ -1,13 +1,14 @@
-//! Promise 22: nothing that can be printed holds a token.
+//! Promise 22: nothing that can be printed contains a token.
+
+use token_cache_core::test_util::{EventLog, mock_source};
+use token_cache_core::{TokenCache, source_fn};
 
 use super::*;
-use token_cache_core::{TokenCache, source_fn};
-use token_cache_testing::mock_source;
 
 const SECRET: &str = "wJalrXUtnFEMI";
 
 #[tokio::test]
-async fn p22_nothing_that_can_be_printed_holds_the_token() {
+async fn p22_nothing_printable_contains_a_token() {
     let (clock, log) = (VirtualClock::new(), EventLog::new());
     let (source, mut handle) = mock_source::<String>();
     let mut printed = vec![format!("{source:?}")];
@@ -35,18 +36,18 @@ async fn p22_nothing_that_can_be_printed_holds_the_token() {
 }
 
 #[tokio::test]
-async fn p22_an_error_prints_what_the_sources_error_displays_and_not_what_it_holds() {
+async fn p22_errors_never_print_the_sources_debug() {
     #[derive(Debug)]
-    #[expect(dead_code, reason = "printed by a careless Debug")]
-    struct Careless(&'static str);
-    impl std::fmt::Display for Careless {
+    #[expect(dead_code, reason = "a derived Debug prints it")]
+    struct LeakyDebug(&'static str);
+    impl std::fmt::Display for LeakyDebug {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("answer 500 of the issuer")
         }
     }
-    impl std::error::Error for Careless {}
+    impl std::error::Error for LeakyDebug {}
 
-    let cache = TokenCache::builder(source_fn(|| async { Err::<TemporaryToken<()>, _>(Careless(SECRET)) })).build();
+    let cache = TokenCache::builder(source_fn(|| async { Err::<TemporaryToken<()>, _>(LeakyDebug(SECRET)) })).build();
     let error = cache.get().await.unwrap_err();
     let text = format!("{error} {error:?}");
     assert!(text.contains("answer 500 of the issuer") && !text.contains(SECRET), "{text}");

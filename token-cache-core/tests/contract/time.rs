@@ -1,195 +1,212 @@
-//! Promises 17 and 18: two clocks, both of them the test's.
+//! Promises 17 and 18: expiry on two clocks, and the clock of the test.
 
-use super::*;
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use std::sync::Mutex;
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
-use token_cache_core::{Clock, Freshness, TimePoint, TokenCache};
-use token_cache_testing::mock_source;
+
+use futures::future::BoxFuture;
+use token_cache_core::{Clock, Freshness, TimePoint};
+
+use super::*;
 
 #[tokio::test]
-async fn p17_a_machine_that_slept_does_not_hand_out_a_dead_token() {
-    let mut bench = Bench::holding(HOUR).await;
-    bench.clock.advance(SECOND);
-    bench.clock.suspend(HOUR);
-    let get = bench.get();
-    bench.answer("b", HOUR).await;
+async fn p17_time_while_suspended_counts() {
+    let mut harness = with_token(HOUR).await;
+    harness.clock.advance(SECOND);
+    harness.clock.suspend(HOUR);
+    let get = harness.spawn_get();
+    harness.succeed("b", HOUR).await;
     assert_eq!(*get.await.unwrap().unwrap(), "b");
 }
 
 #[tokio::test]
-async fn p17_a_clock_set_back_does_not_keep_a_token_alive() {
-    let mut bench = Bench::holding(HOUR).await;
-    bench.clock.set_wall(bench.clock.wall() - 24 * HOUR);
-    bench.clock.advance(HOUR);
-    let get = bench.get();
-    bench.answer("b", HOUR).await;
+async fn p17_a_clock_set_back_extends_no_token() {
+    let mut harness = with_token(HOUR).await;
+    harness.clock.set_wall(harness.clock.wall() - 24 * HOUR);
+    harness.clock.advance(HOUR);
+    let get = harness.spawn_get();
+    harness.succeed("b", HOUR).await;
     assert_eq!(*get.await.unwrap().unwrap(), "b");
 }
 
 #[tokio::test]
-async fn p17_a_clock_set_forward_costs_a_refresh_and_nothing_else() {
-    let mut bench = Bench::holding(HOUR).await;
-    bench.clock.advance(SECOND);
-    bench.clock.suspend(24 * HOUR);
-    assert_eq!(*bench.fetch("b", HOUR).await, "b");
-    bench.clock.advance(HOUR / 2);
-    assert_eq!(bench.at_once(), "b");
-    assert_eq!(bench.source.fetches(), 2);
+async fn p17_a_clock_set_forward_costs_one_refresh() {
+    let mut harness = with_token(HOUR).await;
+    harness.clock.advance(SECOND);
+    harness.clock.suspend(24 * HOUR);
+    assert_eq!(*harness.fetch("b", HOUR).await, "b");
+    harness.clock.advance(HOUR / 2);
+    assert_eq!(harness.get_now(), "b");
+    assert_eq!(harness.source.fetches(), 2);
 }
 
+/// <https://www.rfc-editor.org/rfc/rfc6749#section-5.1>
 #[tokio::test]
-async fn p17_a_lifetime_counts_from_the_start_of_the_fetch() {
-    let mut bench = Bench::new();
-    let get = bench.get();
-    let fetch = bench.source.next_fetch().await;
-    bench.clock.advance(10 * SECOND);
+async fn p17_a_lifetime_counts_from_the_start() {
+    let mut harness = Harness::new();
+    let get = harness.spawn_get();
+    let fetch = harness.source.next_fetch().await;
+    harness.clock.advance(10 * SECOND);
     fetch.succeed(TemporaryToken::expires_in("a", HOUR));
     get.await.unwrap().unwrap();
-    assert_eq!(bench.cache.status().remaining, Some(HOUR - 10 * SECOND));
+    assert_eq!(harness.cache.status().remaining, Some(HOUR - 10 * SECOND));
 }
 
 #[tokio::test]
-async fn the_issuers_own_word_on_the_refresh_takes_the_place_of_the_buffer() {
-    let clock = VirtualClock::new();
-    let (source, mut handle) = mock_source();
-    let cache = TokenCache::builder(source).clock(clock.clone()).build();
-    let get = tokio::spawn({
-        let cache = cache.clone();
-        async move { cache.get().await.unwrap() }
-    });
-    let token = TemporaryToken::new("a", clock.after(HOUR)).refresh_at(clock.after(HOUR / 2));
-    handle.next_fetch().await.succeed(token);
-    get.await.unwrap();
-    clock.advance(HOUR / 2 - MS);
-    assert_eq!(cache.status().freshness, Freshness::Fresh);
-    clock.advance(MS);
-    assert_eq!(cache.status().freshness, Freshness::NearExpiry);
+async fn p17_the_buffers_scale_with_the_lifetime() {
+    let mut harness = Harness::new();
+    let get = harness.spawn_get();
+    let fetch = harness.source.next_fetch().await;
+    let token = TemporaryToken::new("a", harness.clock.after(20 * SECOND));
+    harness.clock.advance(10 * SECOND);
+    fetch.succeed(token);
+    get.await.unwrap().unwrap();
+    assert_eq!(harness.cache.status().freshness, Freshness::NearExpiry, "10 of 20 seconds remain");
 }
 
 #[tokio::test]
-async fn jitter_moves_the_refresh_earlier_by_its_share_of_the_buffer_at_the_most() {
-    let mut starts = Vec::new();
-    for _ in 0..50 {
-        let mut bench = Bench::with(|builder| builder.jitter(0.5));
-        bench.fetch("a", HOUR).await;
-        bench.clock.advance(HOUR - 5 * MINUTE - 5 * MINUTE / 2 - MS);
-        assert_eq!(bench.cache.status().freshness, Freshness::Fresh);
-        while bench.cache.status().freshness == Freshness::Fresh {
-            bench.clock.advance(SECOND / 4);
-        }
-        let left = bench.cache.status().remaining.unwrap();
-        assert!(left >= 5 * MINUTE - SECOND / 4, "{left:?}");
-        starts.push(left);
+async fn the_issuers_refresh_time_replaces_the_buffer() {
+    let mut harness = Harness::new();
+    let get = harness.spawn_get();
+    let token = TemporaryToken::new("a", harness.clock.after(HOUR)).refresh_at(harness.clock.after(HOUR / 2));
+    harness.source.next_fetch().await.succeed(token);
+    get.await.unwrap().unwrap();
+    harness.clock.advance(HOUR / 2 - MS);
+    assert_eq!(harness.cache.status().freshness, Freshness::Fresh);
+    harness.clock.advance(MS);
+    assert_eq!(harness.cache.status().freshness, Freshness::NearExpiry);
+}
+
+#[tokio::test]
+async fn jitter_starts_the_refresh_earlier() {
+    for (sample, buffer) in [(0.0, 300), (0.25, 375), (0.5, 450), (1.0, 600)] {
+        let mut harness = Harness::with(|builder| builder.jitter(1.0).jitter_sample(move || sample));
+        harness.fetch("a", HOUR).await;
+        harness.clock.advance(HOUR - buffer * SECOND - MS);
+        assert_eq!(harness.cache.status().freshness, Freshness::Fresh, "{sample}");
+        harness.clock.advance(MS);
+        assert_eq!(harness.cache.status().freshness, Freshness::NearExpiry, "{sample}");
     }
-    starts.sort();
-    starts.dedup();
-    assert!(starts.len() > 10, "drawn anew for each token: {starts:?}");
 }
 
 #[tokio::test]
-async fn p18_no_instant_however_far_makes_the_cache_panic() {
+async fn jitter_is_random_for_each_token() {
+    let mut harness = Harness::with(|builder| builder.jitter(0.5));
+    let mut buffers = Vec::new();
+    for _ in 0..50 {
+        harness.fetch("a", HOUR).await;
+        harness.clock.advance(HOUR - 5 * MINUTE - 5 * MINUTE / 2 - MS);
+        assert_eq!(harness.cache.status().freshness, Freshness::Fresh);
+        while harness.cache.status().freshness == Freshness::Fresh {
+            harness.clock.advance(SECOND / 4);
+        }
+        let remaining = harness.cache.status().remaining.unwrap();
+        assert!(remaining >= 5 * MINUTE - SECOND / 4, "{remaining:?}");
+        buffers.push(remaining);
+        harness.clock.advance(HOUR);
+    }
+    buffers.sort();
+    buffers.dedup();
+    assert!(buffers.len() > 10, "{buffers:?}");
+}
+
+#[tokio::test]
+async fn p18_no_wall_time_makes_the_cache_panic() {
     let epoch = SystemTime::UNIX_EPOCH;
     for expires_at in [epoch - HOUR, epoch, epoch + Duration::from_secs(253_402_300_799)] {
         for now in [epoch - 24 * HOUR, epoch, epoch + 500_000 * HOUR] {
-            let mut bench = Bench::new();
-            bench.clock.set_wall(now);
-            let get = bench.get();
-            bench.source.next_fetch().await.succeed(TemporaryToken::new("a", expires_at));
+            let mut harness = Harness::new();
+            harness.clock.set_wall(now);
+            let get = harness.spawn_get();
+            harness.source.next_fetch().await.succeed(TemporaryToken::new("a", expires_at));
             assert_eq!(get.await.unwrap().is_ok(), expires_at > now);
-            let _ = bench.cache.status();
+            let _ = harness.cache.status();
         }
     }
 }
 
 #[tokio::test]
-async fn p17_the_buffers_scale_with_the_lifetime_from_the_start_of_the_fetch() {
-    let mut bench = Bench::new();
-    let get = bench.get();
-    let fetch = bench.source.next_fetch().await;
-    let token = TemporaryToken::new("a", bench.clock.after(20 * SECOND));
-    bench.clock.advance(10 * SECOND);
-    fetch.succeed(token);
-    get.await.unwrap().unwrap();
-    assert_eq!(bench.cache.status().freshness, Freshness::NearExpiry, "half of its twenty seconds are over");
+async fn p18_a_hit_reads_the_time_once_per_tick() {
+    let (harness, reads) = with_counting_clock(VirtualClock::new()).await;
+    harness.clock.advance(MINUTE);
+    let before = reads.load(Ordering::SeqCst);
+    for _ in 0..100 {
+        assert_eq!(harness.get_now(), "a");
+    }
+    assert_eq!(reads.load(Ordering::SeqCst), before + 1);
+    harness.clock.advance(MS);
+    for _ in 0..100 {
+        assert_eq!(harness.get_now(), "a");
+    }
+    assert_eq!(reads.load(Ordering::SeqCst), before + 2);
 }
 
 #[tokio::test]
-async fn p02_while_a_tick_goes_by_nothing_is_handed_out_past_its_expiry() {
-    let (ticking, cache) = holding_an_hour(Some(0)).await;
-    ticking.clock.advance(HOUR - 150 * MS);
-    ticking.goes_on();
-    assert!(at_once(&cache), "150 ms left");
-    let reads = ticking.reads();
-    ticking.clock.advance(99 * MS);
-    assert!(at_once(&cache), "51 ms left, and as many as before for all that is known");
-    assert_eq!(ticking.reads(), reads, "the time was not looked at");
-    ticking.goes_on();
-    assert!(at_once(&cache), "51 ms left");
-    ticking.clock.advance(51 * MS);
-    assert!(!at_once(&cache), "it has expired within a tick");
+async fn p02_the_last_100_ms_are_checked_at_each_read() {
+    let (harness, reads) = with_counting_clock(VirtualClock::new()).await;
+    harness.clock.advance(HOUR - 150 * MS);
+    assert_eq!(harness.get_now(), "a", "150 ms remain");
+    let before = reads.load(Ordering::SeqCst);
+    harness.clock.advance_within_tick(99 * MS);
+    assert_eq!(harness.get_now(), "a", "51 ms remain");
+    assert_eq!(reads.load(Ordering::SeqCst), before, "the time was not read");
+
+    harness.clock.advance(Duration::ZERO); // the next tick
+    assert_eq!(harness.get_now(), "a", "51 ms remain");
+    harness.clock.advance_within_tick(51 * MS - Duration::from_nanos(1));
+    assert_eq!(harness.get_now(), "a", "1 ns remains");
+    harness.clock.advance_within_tick(Duration::from_nanos(1));
+    assert!(harness.poll_get().is_none(), "the token has expired within a tick");
 }
 
 #[tokio::test]
-async fn p18_a_clock_without_ticks_is_asked_at_each_read() {
-    let (ticking, cache) = holding_an_hour(None).await;
-    let reads = ticking.reads();
-    for read in 1..=3 {
-        assert!(at_once(&cache));
-        assert_eq!(ticking.reads(), reads + read);
+async fn p02_a_tick_never_extends_a_token() {
+    for remaining in [1, 50, 99, 100, 101, 199] {
+        let (harness, _) = with_counting_clock(VirtualClock::new()).await;
+        harness.clock.advance(HOUR - remaining * MS);
+        assert_eq!(harness.get_now(), "a", "{remaining} ms remain");
+        // The longest tick that the contract of `Clock` allows.
+        harness.clock.advance_within_tick((remaining * MS).min(99 * MS));
+        assert_eq!(harness.poll_get().is_some(), remaining > 99, "{remaining} ms remained at the start of the tick");
     }
 }
 
-/// A cache of a token that is fresh to its end, on a clock whose ticks the test counts.
-async fn holding_an_hour(tick: Option<u64>) -> (Ticking, TokenCache<Token>) {
-    let ticking = Ticking::new(tick);
-    let (mock, mut source) = mock_source();
-    let builder = TokenCache::builder(mock).jitter(0.0).expiry_buffer(Duration::ZERO).min_ttl(Duration::ZERO);
-    let cache = builder.clock(ticking.clone()).build();
-    let answer = async { source.next_fetch().await.succeed(TemporaryToken::expires_in("a", HOUR)) };
-    futures::future::join(cache.get(), answer).await.0.unwrap();
-    (ticking, cache)
+#[tokio::test]
+async fn p18_without_a_tick_each_read_checks_the_time() {
+    let (harness, reads) = with_counting_clock(VirtualClock::without_tick()).await;
+    let before = reads.load(Ordering::SeqCst);
+    for read in 1..=3 {
+        assert_eq!(harness.get_now(), "a");
+        assert_eq!(reads.load(Ordering::SeqCst), before + read);
+    }
 }
 
-/// Whether a caller gets a token who will not wait at all.
-fn at_once(cache: &TokenCache<Token>) -> bool {
-    cache.get().now_or_never().is_some()
+/// A cache whose token is fresh for one hour, and the number of times that it has read the time.
+async fn with_counting_clock(clock: VirtualClock) -> (Harness, Arc<AtomicUsize>) {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counting = CountingClock { clock: clock.clone(), reads: Arc::clone(&reads) };
+    let mut harness =
+        Harness::with(|builder| builder.expiry_buffer(Duration::ZERO).min_ttl(Duration::ZERO).clock(counting));
+    harness.clock = clock;
+    harness.fetch("a", HOUR).await;
+    (harness, reads)
 }
 
-/// The kit's clock, but for its ticks.
+/// Counts how often the time is read.
 #[derive(Clone, Debug)]
-struct Ticking {
+struct CountingClock {
     clock: VirtualClock,
-    tick: Arc<Mutex<Option<u64>>>,
     reads: Arc<AtomicUsize>,
 }
 
-impl Ticking {
-    fn new(tick: Option<u64>) -> Self {
-        Self { clock: VirtualClock::new(), tick: Arc::new(Mutex::new(tick)), reads: Arc::default() }
-    }
-
-    fn goes_on(&self) {
-        let mut tick = self.tick.lock().unwrap();
-        *tick = tick.map(|tick| tick + 1);
-    }
-
-    /// How often it was asked for the time.
-    fn reads(&self) -> usize {
-        self.reads.load(Ordering::SeqCst)
-    }
-}
-
-impl Clock for Ticking {
+impl Clock for CountingClock {
     fn now(&self) -> TimePoint {
         self.reads.fetch_add(1, Ordering::SeqCst);
         self.clock.now()
     }
 
-    fn tick(&self) -> Option<u64> {
-        *self.tick.lock().unwrap()
+    fn tick(&self) -> Option<NonZeroU64> {
+        self.clock.tick()
     }
 
     fn sleep_until(&self, monotonic: Duration) -> BoxFuture<'static, ()> {

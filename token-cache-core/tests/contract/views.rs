@@ -1,16 +1,17 @@
 //! A view converts each token once.
 
-use super::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::*;
+
 #[tokio::test]
-async fn a_view_converts_each_token_once_for_all_who_ask() {
-    let mut bench = Bench::new();
-    let converted = Arc::new(AtomicUsize::new(0));
-    let view = bench.cache.view({
-        let converted = Arc::clone(&converted);
+async fn p04_a_view_converts_each_token_once() {
+    let mut harness = Harness::new();
+    let conversions = Arc::new(AtomicUsize::new(0));
+    let view = harness.cache.view({
+        let conversions = Arc::clone(&conversions);
         move |token| {
-            converted.fetch_add(1, Ordering::SeqCst);
+            conversions.fetch_add(1, Ordering::SeqCst);
             format!("Bearer {token}")
         }
     });
@@ -20,32 +21,32 @@ async fn a_view_converts_each_token_once_for_all_who_ask() {
             tokio::spawn(async move { view.get().await.unwrap() })
         })
         .collect();
-    bench.answer("a", HOUR).await;
+    harness.succeed("a", HOUR).await;
     let first = view.get().await.unwrap();
     assert_eq!(*first, "Bearer a");
     for caller in callers {
         assert!(Arc::ptr_eq(&first, &caller.await.unwrap()));
     }
-    assert_eq!(converted.load(Ordering::SeqCst), 1);
+    assert_eq!(conversions.load(Ordering::SeqCst), 1);
 
-    bench.clock.advance(HOUR);
-    bench.fetch("b", HOUR).await;
+    harness.clock.advance(HOUR);
+    harness.fetch("b", HOUR).await;
     assert_eq!(*view.get().await.unwrap(), "Bearer b");
-    assert_eq!(converted.load(Ordering::SeqCst), 2);
+    assert_eq!(conversions.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
-async fn p15_a_view_rejects_the_token_behind_what_it_gave_out() {
-    let mut bench = Bench::holding(HOUR).await;
-    bench.clock.advance(MINUTE);
-    let view = bench.cache.view(|token| token.len());
+async fn p15_a_view_invalidates_the_converted_token() {
+    let mut harness = with_token(HOUR).await;
+    harness.clock.advance(MINUTE);
+    let view = harness.cache.view(|token| token.len());
     let old = view.get().await.unwrap();
     view.invalidate(&Arc::new(1));
-    assert!(bench.cache.peek().is_some());
+    assert!(harness.cache.peek().is_some(), "an equal value in another `Arc`");
     view.invalidate(&old);
-    assert!(bench.cache.peek().is_none());
-    bench.fetch("bb", HOUR).await;
+    assert!(harness.cache.peek().is_none());
+    harness.fetch("bb", HOUR).await;
     assert_eq!(*view.get().await.unwrap(), 2);
     view.invalidate(&old);
-    assert!(bench.cache.peek().is_some(), "a late rejection");
+    assert!(harness.cache.peek().is_some(), "a late rejection");
 }
