@@ -1,11 +1,14 @@
-//! reqwest has requests, responses and bodies of its own.
+//! reqwest, with conversions between its own request, response and body types and those of the `http` crate.
 
 use http::{Request, Response};
 use reqwest::{Body, Client};
 use token_cache_core::{BearerLayer, BoxError, ReplayBody, TokenCache};
 use tower::{Service, ServiceBuilder};
 
-/// `client`, sending the tokens of `cache`. A redirect that asks for a body once more (307, 308) is the caller's to follow.
+/// Wraps `client` so that each request carries a token from `cache`.
+///
+/// The caller must handle redirects that repeat the body, which are returned as responses: 307 and 308 to a request that has
+/// one. reqwest follows them only if it can clone the body, and it cannot clone a [`ReplayBody`].
 pub fn with_tokens(
     client: Client,
     cache: &TokenCache<String>,
