@@ -7,8 +7,8 @@ use tower::{Service, ServiceBuilder};
 
 /// Wraps `client` so that each request carries a token from `cache`.
 ///
-/// The caller must handle redirects that repeat the body, which are returned as responses: 307 and 308 to a request that has
-/// one. reqwest follows them only if it can clone the body, and it cannot clone a [`ReplayBody`].
+/// A 307 or 308 redirect of a request with a body is returned to the caller: reqwest follows it only if it can clone the
+/// body, and a [`ReplayBody`] cannot be cloned.
 pub fn with_tokens(
     client: Client,
     cache: &TokenCache<String>,
