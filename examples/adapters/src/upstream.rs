@@ -1,6 +1,6 @@
-//! What the projects have anyway, as far as the adapters touch it. It counts for neither side.
+//! The types of the six projects that the adapters use. Neither column of the line counts includes them.
 
-#![allow(clippy::exhaustive_enums, clippy::exhaustive_structs, reason = "as the projects have them")]
+#![allow(clippy::exhaustive_enums, clippy::exhaustive_structs, reason = "defined by the projects")]
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -8,38 +8,38 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use token_cache_core::BoxError;
 
-/// Arroyo's error of its storage, without the variants that have nothing to do with credentials.
+/// Arroyo's storage error, with only the variants that the adapter needs.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// No credentials.
+    /// The credentials could not be fetched.
     #[error("no credentials: {0}")]
     CredentialsError(String),
-    /// A request that has failed.
-    #[error("the object store has failed: {0}")]
+    /// A request to the object store failed.
+    #[error("object store error: {0}")]
     ObjectStore(#[from] object_store_0_12::Error),
 }
 
-/// Keys and values that come with a table. What Delta Lake and Lance call storage options.
+/// The storage options of a Delta Lake or Lance table.
 pub type StorageOptions = HashMap<String, String>;
 
-/// Lance's source of vended options: a namespace server, say.
+/// Lance's source of vended storage options, such as a namespace server.
 #[async_trait]
 pub trait StorageOptionsProvider: Debug + Send + Sync {
-    /// The options as they are now, with `expires_at_millis` if they expire. `None` where nothing is vended.
+    /// Fetches the current options. `None` if the server does not vend any. Options that expire contain `expires_at_millis`.
     ///
     /// # Errors
     ///
-    /// Whatever went wrong on the way to the server.
+    /// If the request to the server fails.
     async fn fetch_storage_options(&self) -> Result<Option<StorageOptions>, BoxError>;
 }
 
-/// Restate's options for an object store, as far as they choose the credentials.
+/// Restate's options for an object store, with only the fields that select the credentials.
 #[derive(Clone, Debug, Default)]
 pub struct ObjectStoreOptions {
-    /// A profile of the AWS configuration files.
+    /// The name of a profile in the AWS configuration files.
     pub aws_profile: Option<String>,
-    /// The region, before any other.
+    /// The region. It takes precedence over the profile and the environment.
     pub aws_region: Option<String>,
-    /// A key that Restate itself gives to the builder, later.
+    /// An access key id. If it is set, Restate sets the keys on the builder itself.
     pub aws_access_key_id: Option<String>,
 }
