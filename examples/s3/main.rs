@@ -45,7 +45,7 @@ struct Args {
     #[arg(long)]
     no_buffer: bool,
     /// Lifetime of a session on loopback, in seconds. A run of at least 1.5 lifetimes includes an outage of the issuer.
-    #[arg(long, default_value_t = 8, conflicts_with = "url", value_parser = clap::value_parser!(u64).range(4..=43_200))]
+    #[arg(long, default_value_t = 8, conflicts_with = "url", value_parser = clap::value_parser!(u64).range(8..=43_200))]
     session_seconds: u64,
     /// Port of the S3 server on loopback. 0 selects a free port.
     #[arg(long, default_value_t = 0, conflicts_with = "url")]

@@ -129,7 +129,7 @@ impl fmt::Display for Report {
         row("rejected by S3", self.rejected.to_string(), String::new())?;
         row("sessions used", self.sessions.to_string(), String::new())?;
         row("fetches", self.fetches.to_string(), format!("{} failed", self.failed_fetches))?;
-        row("get_credential waits", self.waited.to_string(), "calls that were not ready at once".to_owned())?;
+        row("get_credential waits", self.waited.to_string(), "calls that had to wait".to_owned())?;
         row("get_credential p50", duration(self.get_credential_ns.p50), String::new())?;
         row("get_credential p99", duration(self.get_credential_ns.p99), String::new())?;
         let first = duration(self.first_get_credential_ns);
