@@ -114,7 +114,12 @@ pub(crate) fn as_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Milliseconds since the Unix epoch.
+/// The current time in milliseconds since the Unix epoch.
 pub(crate) fn unix_millis() -> u64 {
-    as_millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+    to_unix_millis(SystemTime::now())
+}
+
+/// The time in milliseconds since the Unix epoch, or 0 if it is before the epoch.
+pub(crate) fn to_unix_millis(time: SystemTime) -> u64 {
+    as_millis(time.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
