@@ -1,6 +1,6 @@
-//! DataFusion over S3 through the rotations of its credentials, beside a newer object_store on the same cache.
+//! DataFusion and a newer object_store read S3 with the credentials of one cache, through several rotations.
 //!
-//! DataFusion 55 is on object_store 0.13, so this is what it takes:
+//! DataFusion 55 uses object_store 0.13. A program needs these dependencies:
 //!
 //! ```toml
 //! datafusion = "55"
@@ -8,19 +8,21 @@
 //! token-cache-aws = { version = "0.1", features = ["object_store-0_13"] }
 //! ```
 //!
+//! and registers the store as follows:
+//!
 //! ```ignore
-//! let aws = AwsTokenCache::from_env().await; // whatever the SDK's default chain finds
+//! let aws = AwsTokenCache::from_env().await; // the SDK's default chain
 //! let s3 = aws.configure(AmazonS3Builder::new().with_bucket_name("bucket")).build()?;
 //! let context = SessionContext::new();
 //! context.register_object_store(ObjectStoreUrl::parse("s3://bucket")?.as_ref(), Arc::new(s3));
 //! context.register_parquet("numbers", "s3://bucket/numbers.parquet", ParquetReadOptions::default()).await?;
 //! ```
 //!
-//! The rest of this package is the proof. On loopback, with sessions of four seconds, DataFusion answers queries while a store
-//! of object_store 0.14 reads the same file: no request fails, and the issuer is asked once a rotation for both.
+//! This program runs queries for 10 seconds, on loopback and with sessions of 4 seconds. In parallel, object_store 0.14 reads
+//! the same file. No request fails, and each rotation makes one call to the issuer for both.
 
-mod kit;
-mod lake;
+mod dataset;
+mod loopback;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -31,51 +33,53 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use tokio::time::Instant;
 
-use crate::lake::Lake;
-use crate::report::{Report, Tally};
+use crate::dataset::Dataset;
+use crate::report::{Outcome, Report};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let report = run().await?;
     print!("{report}");
-    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Ten seconds of queries and reads at the same time, through the rotations of one cache.
 async fn run() -> Result<Report> {
-    let kit = kit::start().await?;
-    let aws = kit::reader(&kit).await;
-    let lake = Lake::over(&aws)?;
-    lake.write().await?;
-    lake.register().await?;
-    let written = lake.read().await?;
+    let fake_aws = loopback::start(SESSION_LIFETIME).await?;
+    let aws = loopback::role_cache(&fake_aws, Duration::from_secs(1)).await;
+    let dataset = Dataset::new(&aws)?;
+    dataset.write().await?;
+    dataset.register().await?;
+    let written = dataset.read().await?;
 
-    let until = Instant::now() + RUN;
+    let deadline = Instant::now() + DURATION;
     let (queries, reads) = tokio::join!(
-        repeat(until, async |n| lake.query(n).await),
-        repeat(until, async |_| {
-            ensure!(lake.read().await? == written, "the file has come back changed");
+        repeat(deadline, async |n| dataset.query(n).await),
+        repeat(deadline, async |_| {
+            ensure!(dataset.read().await? == written, "the file differs from what was written");
             Ok(())
         }),
     );
-    Ok(Report::new(queries, reads, &aws, &kit))
+    Ok(Report::new(queries, reads, &aws, &fake_aws))
 }
 
-/// Does it again and again, and goes on after a failure.
-async fn repeat(until: Instant, mut once: impl AsyncFnMut(u64) -> Result<()>) -> Tally {
-    let mut tally = Tally::default();
-    while Instant::now() < until {
-        match once(tally.done).await {
-            Ok(()) => tally.done += 1,
+/// Repeats an operation until the deadline, also after failures.
+async fn repeat(deadline: Instant, mut operation: impl AsyncFnMut(u64) -> Result<()>) -> Outcome {
+    let mut outcome = Outcome::default();
+    while Instant::now() < deadline {
+        match operation(outcome.succeeded).await {
+            Ok(()) => outcome.succeeded += 1,
             Err(error) => {
-                tally.failed += 1;
-                tally.first_failure.get_or_insert(error);
-                // A failure costs nothing here: do not turn it into a loop.
+                outcome.failed += 1;
+                outcome.first_failure.get_or_insert(error);
+                // An operation that fails at once must not become a busy loop.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
-    tally
+    outcome
 }
 
-const RUN: Duration = Duration::from_secs(10);
+const DURATION: Duration = Duration::from_secs(10);
+
+/// The cache refreshes a session when half of its lifetime remains: every 2 seconds.
+const SESSION_LIFETIME: Duration = Duration::from_secs(4);

@@ -1,92 +1,72 @@
-//! S3 traffic that survives the rotation of its credentials.
+//! Runs S3 load through several credential rotations and reports how it went.
 //!
-//! Without arguments: starts an S3 server and an issuer of eight-second sessions on loopback, gives a child process nothing
-//! but a container's environment, and lets it read and write for 30 s while the issuer, slow as it is, goes down in between.
+//! Without `--url`, the example starts an S3 server and a credential issuer on loopback and runs the load in a child process,
+//! which gets its credentials the way a container does. The issuer goes down in the middle of the run.
 //!
-//! With `--url s3://bucket/prefix`: the same traffic in the environment that is there.
+//! With `--url s3://bucket/prefix`, it runs the same load against that bucket, with the credentials of the environment.
 
-#![expect(clippy::disallowed_methods, reason = "what is measured here is real time")]
+#![expect(clippy::disallowed_methods, reason = "the example measures real time")]
 
-mod demo;
-mod real;
+mod environment;
+mod error;
+mod history;
+mod interrupt;
+mod loopback;
+mod message;
+mod progress;
 mod report;
-mod timed;
-mod traffic;
+mod timing;
+mod workload;
 
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
 
+use crate::error::error_chain;
+
 #[derive(Debug, Parser)]
-#[command(about = "S3 traffic that survives the rotation of its credentials")]
+#[command(about = "Run S3 load through several credential rotations")]
 struct Args {
-    /// Where to read and write, as s3://bucket/prefix, with the credentials, region and endpoint that the AWS SDK finds. What
-    /// is written goes under a folder of its own there, and is removed in the end. Without this: a server on loopback.
+    /// Run against this bucket, given as s3://bucket/prefix. The AWS SDK's default chain provides the credentials, the region
+    /// and the endpoint. Objects are written under a temporary prefix, which is deleted at the end. Without this option, the
+    /// run uses an S3 server on loopback.
     #[arg(long)]
     url: Option<String>,
-    /// How long to read and write. A run on loopback has an outage in its middle from 12 seconds on.
+    /// Duration of the load in seconds.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
-    /// How many requests at once.
+    /// Number of concurrent workers.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     workers: u16,
-    /// Print the result as a JSON object too, on the last line.
+    /// Also print the report as one JSON object, on the last line.
     #[arg(long)]
     json: bool,
-    /// Refresh no credentials before they have expired: what it is like without.
+    /// Disable early refresh: fetch new credentials only after the old ones have expired.
     #[arg(long)]
     no_buffer: bool,
-    /// The port of the server on loopback. Any that is free if this is left out.
+    /// Lifetime of a session on loopback, in seconds. A run of at least 1.5 lifetimes includes an outage of the issuer.
+    #[arg(long, default_value_t = 8, conflicts_with = "url", value_parser = clap::value_parser!(u64).range(8..=43_200))]
+    session_seconds: u64,
+    /// Port of the S3 server on loopback. 0 selects a free port.
     #[arg(long, default_value_t = 0, conflicts_with = "url")]
     port: u16,
-    /// Tell the progress and the result to a parent process, a JSON object a line.
+    /// Write the progress and the report to standard output, as one JSON object per line.
     #[arg(long, hide = true)]
     child: bool,
-}
-
-/// An error and its causes, each of them once: some of them tell their cause's text as a part of their own.
-fn one_line(error: &anyhow::Error) -> String {
-    let mut told = String::new();
-    for text in error.chain().map(ToString::to_string).filter(|text| !text.is_empty()) {
-        if told.is_empty() {
-            told = text;
-        } else if !told.contains(&text) {
-            told = format!("{told}: {text}");
-        }
-    }
-    told.lines().map(str::trim).collect::<Vec<_>>().join(" ")
-}
-
-/// Becomes true with the first Ctrl-C, so that a run can clean up. The second ends the process.
-fn interrupted() -> Arc<AtomicBool> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    tokio::spawn({
-        let interrupted = Arc::clone(&interrupted);
-        async move {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                if interrupted.swap(true, Ordering::Relaxed) {
-                    std::process::exit(130);
-                }
-            }
-        }
-    });
-    interrupted
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let run = match &args.url {
-        Some(url) => real::run(&args, url).await,
-        None => demo::run(&args).await,
+    let result = match &args.url {
+        Some(url) => environment::run(&args, url).await,
+        None => loopback::run(&args).await,
     };
-    match run {
+    match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("error: {}", one_line(&error));
+            eprintln!("error: {}", error_chain(&error));
             ExitCode::FAILURE
         }
     }

@@ -1,1 +1,1 @@
-//! The examples of token-cache. `cargo run --release --example s3` is the one to begin with.
+//! The examples of token-cache. Start with `cargo run --release --example s3`.

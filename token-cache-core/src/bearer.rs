@@ -1,4 +1,4 @@
-//! [`BearerLayer`]: tokens on HTTP and gRPC requests.
+//! [`BearerLayer`]: bearer tokens for HTTP and gRPC requests.
 
 mod replay;
 mod service;
@@ -14,31 +14,37 @@ use crate::view::View;
 pub use self::replay::ReplayBody;
 pub use self::service::Bearer;
 
-/// A layer of tower that puts `Authorization: Bearer …` on each request, from a cache of tokens.
+/// A tower [`Layer`] that adds `Authorization: Bearer …` to each request, with a token from a cache
+/// ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)).
 ///
-/// It goes over any service that takes an `http::Request<ReplayBody>`: a client of hyper as it is, and others by one line
-/// that turns a [`ReplayBody`] into a body of theirs.
+/// It wraps any service that takes an `http::Request<ReplayBody>`. A hyper client is such a service; for other clients, map
+/// [`ReplayBody`] to their body type.
 ///
-/// The header is made once a token, and marked as sensitive: `Debug` does not show it, and HTTP/2 does not put it into its
-/// table. One that was there before is replaced. All requests get it, to whatever host: clients that follow redirects
-/// elsewhere belong under the layer, since they take the header off then.
+/// The header is built once per token and marked as sensitive, so `Debug` does not print it and HTTP/2 does not add it to the
+/// header compression table. It replaces an existing `Authorization` header. The layer adds it for every host. Use a client
+/// that follows redirects as the inner service: such clients remove the header when a redirect leads to another host.
 ///
 /// # Rejected tokens
 ///
-/// An answer 401, or in gRPC the status `UNAUTHENTICATED` in place of a response, rejects the token that the request was
-/// sent with, and no newer one: it is [invalidated](TokenCache::invalidate), and the request is sent once more with the
-/// next one. That works where the whole of what was sent can be sent again: up to 256 KiB of a body are kept until the
-/// answer begins, and a stream is sent on from where it is. It is not sent again, and the answer stands,
+/// The response status 401, or a gRPC response that consists of the status `UNAUTHENTICATED` alone
+/// ([trailers-only](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses)), rejects the token of that
+/// request. The layer [invalidates](TokenCache::invalidate) this token, which leaves a newer token in place, and sends the
+/// request once more with the next token. The response to the second request is returned whatever it is.
 ///
-/// - if more than that was sent, or trailers were,
-/// - if no other token can be had.
+/// To repeat the request, the layer keeps up to 256 KiB of the body until the response arrives. If the response arrives
+/// before the end of the body, the second request starts with the kept part and continues with the rest of the stream. The
+/// first response is returned without a second request if
 ///
-/// Whatever the second answer is, it stands. The pacing holds: a service that answers 401 to every token costs its callers
-/// one fetch per [`min_refresh_interval`](crate::TokenCacheBuilder::min_refresh_interval), which they wait for.
+/// - the client has already read more than 256 KiB of the body, or trailers, or
+/// - no different token is available.
+///
+/// Fetches are paced as for any rejected token: a service that answers every token with 401 causes at most one fetch per
+/// [`min_refresh_interval`](crate::TokenCacheBuilder::min_refresh_interval), and its callers wait for that fetch.
 ///
 /// # Errors
 ///
-/// Of the service, or the cache's own [`Error`](crate::Error), when there is no token. Nothing is sent then.
+/// A request fails with the error of the inner service, or with the cache's [`Error`](crate::Error) if there is no token. In
+/// the latter case nothing is sent.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -56,8 +62,8 @@ pub use self::service::Bearer;
 /// let cache: TokenCache<String> = TokenCache::builder(source).build();
 /// let client = BearerLayer::new(&cache, |token| token).layer(client);
 ///
-/// let request = http::Request::post("https://service/").body(Full::<Bytes>::from("question"))?;
-/// let answer = client.oneshot(request).await?;
+/// let request = http::Request::post("https://service/").body(Full::<Bytes>::from("content"))?;
+/// let response = client.oneshot(request).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -65,17 +71,17 @@ pub struct BearerLayer<T> {
     headers: Headers<T>,
 }
 
-/// The tokens as headers. `None` for one that has no place in a header.
+/// The header of each token. `None` if the token is not a valid header value.
 type Headers<T> = View<T, Option<HeaderValue>>;
 
 impl<T: Send + Sync + 'static> BearerLayer<T> {
-    /// A layer over `cache`. `secret` is what follows `Bearer` in the header.
+    /// Creates a layer that takes its tokens from `cache`. `secret` returns the text that follows `Bearer` in the header.
     pub fn new(cache: &TokenCache<T>, secret: impl Fn(&T) -> &str + Send + Sync + 'static) -> Self {
-        Self { headers: cache.view(move |token| header(secret(token))) }
+        Self { headers: cache.view(move |token| bearer_header(secret(token))) }
     }
 }
 
-fn header(secret: &str) -> Option<HeaderValue> {
+fn bearer_header(secret: &str) -> Option<HeaderValue> {
     let mut header = HeaderValue::try_from(format!("Bearer {secret}")).ok()?;
     header.set_sensitive(true);
     Some(header)

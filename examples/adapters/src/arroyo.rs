@@ -1,20 +1,21 @@
 //! Arroyo: `crates/arroyo-storage/src/aws.rs`, on object_store 0.12.
 //!
-//! The file is deleted, and `crate::aws::ArroyoCredentialProvider` becomes the name below. `try_new().await?`,
-//! `default_region().await`, `Clone` and `with_credentials(Arc::new(..))` stay as they are written. For the `?`, the error of
-//! Arroyo's storage takes in one more.
+//! Delete the file and import the name below as `crate::aws::ArroyoCredentialProvider`. The calls `try_new().await?`,
+//! `default_region().await`, `Clone` and `with_credentials(Arc::new(..))` do not change. The `From` impl below is for the `?`.
 //!
-//! The old one refreshed in the background, five minutes ahead, as this one does. But:
+//! The original also refreshes in the background, 5 minutes before the expiry. Its problems:
 //!
-//! - The task that refreshes panicked when the issuer failed. It said so on standard error and nowhere else.
-//! - Nothing counted failures, so with the issuer down for the last five minutes the first request after each failed refresh
-//!   began another.
-//! - Past the expiry each request fetched for itself. A hundred requests were a hundred calls.
-//! - A token that was fetched then could be lost, because it was stored only if the lock happened to be free.
+//! - The refresh task panics if the issuer fails. The panic message on standard error is the only sign.
+//! - There is no backoff. While the issuer is down in the last 5 minutes, the first request after each failed refresh starts
+//!   another.
+//! - After the expiry every request makes its own call: 100 requests make 100 calls.
+//! - The result of such a call is stored only if the lock is free at that moment, and may be lost.
+//!
+//! A lock held across the fetch deadlocked in an earlier version: <https://github.com/ArroyoSystems/arroyo/pull/840>.
 
 use token_cache_core::Error;
 
-use crate::theirs::StorageError;
+use crate::upstream::StorageError;
 
 pub use token_cache_aws::AwsTokenCache as ArroyoCredentialProvider;
 

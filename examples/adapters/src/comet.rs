@@ -1,28 +1,30 @@
 //! DataFusion Comet: `CachedAwsCredentialProvider` of `native/core/src/parquet/objectstore/s3.rs`, on object_store 0.13.
 //!
-//! `build_credential_provider` calls this for the default chain, for web identity, and for a role that is assumed from there.
-//! The one cache lives as long as any store has it, and Comet keeps its stores.
+//! `build_credential_provider` calls this function for the default chain, for web identity, and for a role assumed with either.
+//! A cache lives while a store uses it, and Comet keeps its stores.
 //!
-//! The old one was made anew for each store, so each bucket of an executor called STS by itself. And:
+//! The original creates a cache per store, so an executor calls STS for each bucket. Its other problems:
 //!
-//! - In the last five minutes no request waited for another: all that came before the refresh was done called the issuer too.
-//! - If that failed, the request failed, although the credentials were valid.
-//! - Executors that had started together refreshed in the same second.
-//! - An identity that is half configured gave way to the node's own, without a word. The Iceberg reader, which has another
-//!   chain, did that for a throttled STS as well: most of a job's executors then read as somebody who may not, and it died.
+//! - In the last 5 minutes requests do not share a refresh: every request that arrives before it is done also calls the issuer.
+//! - If that call fails, the request fails, although the stored credentials are valid.
+//! - There is no jitter: executors that start together refresh in the same second.
+//! - An incomplete configuration silently falls back to the role of the node. The Iceberg reader, which has its own chain, also
+//!   does so when STS throttles. Most executors of a job then read with an identity that has no access, and the job fails:
+//!   <https://github.com/apache/datafusion-comet/issues/6024>.
 
 use token_cache_aws::{AssumeRole, AwsTokenCache, IdentitySpec, Registry, RegistryFull};
 
-/// The one cache of this process for the identity of the environment, or for a role that it assumes: never another's.
+/// Returns the process-wide cache for the identity of the environment, or for a role assumed with it. It never falls back to
+/// another identity.
 ///
 /// # Errors
 ///
-/// If the process has too many roles in use.
+/// If the process uses too many identities at once.
 pub async fn credentials(role_arn: Option<&str>, session_name: Option<&str>) -> Result<AwsTokenCache, RegistryFull> {
-    let own = IdentitySpec::from_env();
-    let principal = match role_arn {
-        Some(arn) => own.assume_role(AssumeRole::new(arn).session_name(session_name.unwrap_or("comet-parquet-s3"))),
-        None => own,
+    let base = IdentitySpec::from_env();
+    let identity = match role_arn {
+        Some(arn) => base.assume_role(AssumeRole::new(arn).session_name(session_name.unwrap_or("comet-parquet-s3"))),
+        None => base,
     };
-    Registry::process().get(&principal).await
+    Registry::process().get(&identity).await
 }

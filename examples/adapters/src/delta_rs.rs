@@ -1,15 +1,16 @@
 //! delta-rs: `crates/aws/src/credentials.rs`, on object_store 0.13.
 //!
-//! `AWSForObjectStore::new(resolve_credentials(&options))` becomes `resolve_credentials(&options)`: what it gives is the
-//! provider. Its `sdk_config()` is for the SDK's clients, on the same cache: the lock in DynamoDB of earlier releases, or Glue.
+//! Replace `AWSForObjectStore::new(resolve_credentials(&options))` by `resolve_credentials(&options)`, which returns the
+//! provider. Its `sdk_config()` configures the SDK's clients with the same cache: DynamoDB for the lock of earlier releases,
+//! or Glue.
 //!
-//! The old one held its lock over the fetch, so that all requests of a table queued behind one call. And:
+//! The original holds a lock across the fetch, so all requests of a table queue behind one call. Its other problems:
 //!
-//! - It refreshed after the expiry and not before, so what was signed in the last moment was refused.
-//! - A failed refresh failed each request in the queue, one after the other, each with a call of its own.
-//! - A role was assumed with the environment's credentials, even where the options held keys, and in the environment's region.
-//! - It wrote the access key id to the debug log.
-//! - There was no external id.
+//! - It refreshes after the expiry and not before. S3 rejects requests that are signed just before the expiry.
+//! - After a failed refresh the requests in the queue fail one by one, each after its own call.
+//! - It assumes the role with the credentials and in the region of the environment, even if the options contain keys.
+//! - It writes the access key id to the debug log.
+//! - It does not support an external id.
 
 use std::env;
 
@@ -19,9 +20,10 @@ use aws_credential_types::Credentials;
 use object_store_0_13::aws::AmazonS3ConfigKey as Key;
 use token_cache_aws::{AssumeRole, AwsTokenCache, SdkSource, builder, defaults};
 
-use crate::theirs::StorageOptions;
+use crate::upstream::StorageOptions;
 
-/// The credentials that the options ask for: their keys, or else the environment's, and on top of those the role.
+/// Resolves the credentials for `options`: the keys in the options, or else the credentials of the environment. If a role is
+/// configured, it is assumed with them.
 pub async fn resolve_credentials(options: &StorageOptions) -> AwsTokenCache {
     let region = RegionProviderChain::first_try(option(options, Key::Region).map(Region::new)).or_default_provider();
     let config = defaults().region(region).load().await;
@@ -36,7 +38,7 @@ pub async fn resolve_credentials(options: &StorageOptions) -> AwsTokenCache {
     }
 }
 
-/// The role that the options name, or else the environment.
+/// The role that is configured in the options, or else in the environment.
 #[must_use]
 pub fn role(options: &StorageOptions) -> Option<AssumeRole> {
     let get = |name: &str| options.get(name).cloned().or_else(|| env::var(name).ok());
@@ -54,8 +56,8 @@ fn keys(options: &StorageOptions) -> Option<Credentials> {
     Some(Credentials::new(id, secret, option(options, Key::Token), None, "DeltaStorageOptions"))
 }
 
-/// By any of the names that object_store knows it by, in whatever case.
+/// The value of an option under any of its names in object_store, ignoring case.
 fn option(options: &StorageOptions, wanted: Key) -> Option<String> {
-    let is_it = |name: &String| name.to_lowercase().parse().is_ok_and(|key: Key| key == wanted);
-    options.iter().find_map(|(name, value)| is_it(name).then(|| value.clone()))
+    let matches = |name: &String| name.to_lowercase().parse().is_ok_and(|key: Key| key == wanted);
+    options.iter().find_map(|(name, value)| matches(name).then(|| value.clone()))
 }

@@ -6,4 +6,6 @@ pub mod datafusion_cli;
 pub mod delta_rs;
 pub mod lance;
 pub mod restate;
-pub mod theirs;
+pub mod upstream;
+
+pub use upstream as theirs;

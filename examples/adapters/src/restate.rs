@@ -1,32 +1,35 @@
-//! Restate: `AwsSdkCredentialsProvider` of `crates/object-store-util/src/lib.rs`, and what chooses between a profile, the
-//! environment and keys of its own in `create_object_store_client`, on object_store 0.13.
+//! Restate, on object_store 0.13: `AwsSdkCredentialsProvider` of `crates/object-store-util/src/lib.rs`, and the choice between a
+//! profile, the environment and configured keys in `create_object_store_client`.
 //!
-//! What follows there stays: the user's endpoint and keys, the bucket, the retries. A role is a profile's `role_arn`.
+//! The code after that choice does not change: the user's endpoint and keys, the bucket, the retries. To assume a role, set
+//! `role_arn` in a profile.
 //!
-//! The old one put the SDK's own cache under object_store. That is made for the SDK's clients, so it took components of a
-//! run time that the SDK has for tests only. And:
+//! The original puts the SDK's identity cache under object_store. That cache is made for the SDK's own clients, so the original
+//! builds on a constructor of the SDK that is meant for tests, `RuntimeComponentsBuilder::for_tests`. Its other problems:
 //!
-//! - It refreshed five to ten seconds before the expiry, while the requests waited.
-//! - A refresh that failed then failed the requests, although the credentials were valid: they had been dropped before.
-//! - What was signed eleven seconds before the expiry was retried for longer than that, with the same credentials.
+//! - It refreshes 5 to 10 seconds before the expiry, and requests wait for the refresh.
+//! - If that refresh fails, the requests fail, because the valid credentials have already been dropped.
+//! - A request signed 11 seconds before the expiry is retried with the same credentials after they have expired.
+//!
+//! The original was introduced in <https://github.com/restatedev/restate/pull/2771>.
 
 use anyhow::Context;
 use object_store_0_13::aws::AmazonS3Builder;
 use token_cache_aws::AwsTokenCache;
 
-use crate::theirs::ObjectStoreOptions;
+use crate::upstream::ObjectStoreOptions;
 
-/// A builder with the region and, unless Restate has keys of its own, with the credentials and the endpoint they are for.
+/// Creates a builder with the region and, unless Restate has configured keys, with credentials and their endpoint.
 ///
 /// # Errors
 ///
-/// If no region is known.
+/// If no region is configured.
 pub async fn s3_builder(options: &ObjectStoreOptions) -> anyhow::Result<AmazonS3Builder> {
     let aws = match &options.aws_profile {
         Some(profile) => AwsTokenCache::from_profile(profile).await,
         None => AwsTokenCache::from_env().await,
     };
-    let region = options.aws_region.as_deref().or_else(|| aws.region()).context("no region is configured for S3")?;
+    let region = options.aws_region.as_deref().or_else(|| aws.region()).context("no AWS region is configured")?;
     let has_keys = options.aws_profile.is_none() && options.aws_access_key_id.is_some();
     let builder = AmazonS3Builder::new();
     let builder = if has_keys { builder } else { aws.configure(builder) };

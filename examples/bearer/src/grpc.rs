@@ -1,4 +1,4 @@
-//! tonic's generated clients go over any service: `HealthClient::new(with_tokens(channel, &cache))`.
+//! tonic. A generated client wraps any service: `HealthClient::new(grpc::with_tokens(channel, &cache))`.
 
 use http::{Request, Response};
 use token_cache_core::{BearerLayer, BoxError, ReplayBody, TokenCache};
@@ -6,7 +6,7 @@ use tonic::body::Body;
 use tonic::transport::Channel;
 use tower::{Service, ServiceBuilder};
 
-/// `channel`, sending the tokens of `cache`.
+/// Wraps `channel` so that each call carries a token from `cache`.
 #[must_use]
 pub fn with_tokens(
     channel: Channel,

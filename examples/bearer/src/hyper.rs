@@ -1,4 +1,4 @@
-//! hyper takes the body of the layer as it is.
+//! hyper, whose client sends a [`ReplayBody`] without conversion.
 
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -6,7 +6,7 @@ use hyper_util::rt::TokioExecutor;
 use token_cache_core::{Bearer, BearerLayer, ReplayBody, TokenCache};
 use tower::Layer;
 
-/// A client that sends the tokens of `cache`.
+/// Creates a client whose requests carry a token from `cache`.
 #[must_use]
 pub fn client(cache: &TokenCache<String>) -> Bearer<Client<HttpConnector, ReplayBody>, String> {
     let client = Client::builder(TokioExecutor::new()).build_http();

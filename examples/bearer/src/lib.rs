@@ -1,4 +1,4 @@
-//! Tokens on the requests of whatever client: each file is what it takes.
+//! Bearer tokens for hyper, reqwest and tonic. Each module is the complete integration of one client.
 
 pub mod grpc;
 pub mod hyper;

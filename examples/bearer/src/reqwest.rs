@@ -1,11 +1,14 @@
-//! reqwest has requests, responses and bodies of its own.
+//! reqwest, with conversions between its own request, response and body types and those of the `http` crate.
 
 use http::{Request, Response};
 use reqwest::{Body, Client};
 use token_cache_core::{BearerLayer, BoxError, ReplayBody, TokenCache};
 use tower::{Service, ServiceBuilder};
 
-/// `client`, sending the tokens of `cache`. A redirect that asks for a body once more (307, 308) is the caller's to follow.
+/// Wraps `client` so that each request carries a token from `cache`.
+///
+/// A 307 or 308 redirect of a request with a body is returned to the caller: reqwest follows it only if it can clone the
+/// body, and a [`ReplayBody`] cannot be cloned.
 pub fn with_tokens(
     client: Client,
     cache: &TokenCache<String>,

@@ -1,4 +1,4 @@
-//! Azure, by whatever azure_identity finds.
+//! Azure Blob Storage, with any credential of azure_identity.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -30,26 +30,31 @@ use azure_core::http::StatusCode;
 use object_store::azure::AzureCredential;
 use token_cache_core::{BoxError, TemporaryToken, TokenSource, permanent, source_fn};
 
-/// How long before its end a token is refreshed. azure_identity gives the same one until five minutes before that.
+/// The `expiry_buffer` to use with [`source`]: 4 minutes.
+///
+/// azure_identity caches each token until 5 minutes before it expires, so an earlier refresh would get the same token again.
 pub const BUFFER: Duration = Duration::from_secs(240);
 
-/// Tokens for Azure's storage.
+/// Creates a source of tokens for Azure Storage.
+///
+/// An error is permanent if Entra ID answers with status 400 or 401.
 pub fn source(credential: Arc<dyn TokenCredential>) -> impl TokenSource<Token = AzureCredential> {
     source_fn(move || {
         let credential = Arc::clone(&credential);
         async move {
-            let answer = credential.get_token(&[SCOPE], None).await.map_err(failed)?;
-            let token = AzureCredential::BearerToken(answer.token.secret().to_owned());
-            Ok::<_, BoxError>(TemporaryToken::new(token, answer.expires_on.into()))
+            let response = credential.get_token(&[SCOPE], None).await.map_err(classify)?;
+            let token = AzureCredential::BearerToken(response.token.secret().to_owned());
+            Ok::<_, BoxError>(TemporaryToken::new(token, response.expires_on.into()))
         }
     })
 }
 
-/// Entra ID answers 400 or 401 to what is for somebody to mend: a secret that has expired, a tenant that is not there.
-fn failed(error: azure_core::Error) -> BoxError {
+/// Entra ID answers with status 400 or 401 if the configuration is wrong: an expired secret, an unknown tenant.
+/// <https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes>
+fn classify(error: azure_core::Error) -> BoxError {
     let causes = iter::successors(Some(&error as &(dyn StdError + 'static)), |&error| error.source());
-    let mut answers = causes.filter_map(|error| error.downcast_ref::<azure_core::Error>()?.http_status());
-    if answers.any(|status| matches!(status, StatusCode::BadRequest | StatusCode::Unauthorized)) {
+    let mut statuses = causes.filter_map(|error| error.downcast_ref::<azure_core::Error>()?.http_status());
+    if statuses.any(|status| matches!(status, StatusCode::BadRequest | StatusCode::Unauthorized)) {
         permanent(error)
     } else {
         error.into()

@@ -1,4 +1,6 @@
-//! Google: the metadata server, and whatever google-cloud-auth finds.
+//! Google Cloud Storage, with tokens of the metadata server or of google-cloud-auth.
+//!
+//! # Metadata server
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -16,9 +18,11 @@
 //! # }
 //! ```
 //!
-//! A service account's key, or a workload identity from elsewhere, is read by google-cloud-auth. That crate keeps each token
-//! in a cache of its own, which a task of its own refreshes with four minutes left, and does not tell when it expires. So
-//! there it is Google's crate that refreshes, and this cache looks in now and then, which costs no request:
+//! # google-cloud-auth
+//!
+//! google-cloud-auth reads service account keys and supports workload identity federation. It keeps each token in its own
+//! cache, refreshes it in a background task 4 minutes before the expiry, and does not expose the expiry. The cache therefore
+//! polls it at a fixed interval, which makes no request:
 //!
 //! ```no_run
 //! # use std::sync::Arc;
@@ -33,8 +37,9 @@
 //! # }
 //! ```
 //!
-//! On a machine of Google's the first is the better one: the token's expiry is known, a rejected token is replaced, nothing
-//! runs while nobody reads, and a failure is never final, as one that google-cloud-auth takes for permanent is.
+//! On Google Cloud, prefer the metadata server: the token's expiry is known, a rejected token is replaced, nothing runs
+//! without reads, and the cache recovers from every error. google-cloud-auth stops refreshing after an error that it considers
+//! permanent (<https://github.com/googleapis/google-cloud-rust/issues/4541>).
 
 use std::time::Duration;
 
@@ -43,43 +48,48 @@ use object_store::gcp::GcpCredential;
 use serde::Deserialize;
 use token_cache_core::{TemporaryToken, TokenSource, permanent, source_fn};
 
-/// How long before its end a token is refreshed. The metadata server gives the same one until four or five minutes before
-/// that; asked any earlier, it would have to be asked again.
+/// The `expiry_buffer` to use with [`metadata`]: 3 min 45 s.
+///
+/// The metadata server returns the same token until 4 to 5 minutes before it expires, so an earlier refresh would get the same
+/// token again.
 pub const BUFFER: Duration = Duration::from_secs(225);
 
-/// The tokens of the machine's own service account, from the metadata server at `endpoint`.
+/// Creates a source of tokens for the default service account, from the metadata server at `endpoint`.
 ///
 /// # Errors
 ///
-/// If there can be no HTTP client.
+/// If the HTTP client cannot be created.
 pub fn metadata(endpoint: &str) -> Result<impl TokenSource<Token = GcpCredential> + use<>, reqwest::Error> {
     let http = reqwest::Client::builder().no_proxy().build()?;
     let url = format!("{endpoint}/computeMetadata/v1/instance/service-accounts/default/token");
     Ok(source_fn(move || {
         let request = http.get(&url).header("Metadata-Flavor", "Google");
         async move {
-            let answer: Answer = request.send().await?.error_for_status()?.json().await?;
-            let token = GcpCredential { bearer: answer.access_token };
-            Ok::<_, reqwest::Error>(TemporaryToken::expires_in(token, Duration::from_secs(answer.expires_in)))
+            let response: TokenResponse = request.send().await?.error_for_status()?.json().await?;
+            let token = GcpCredential { bearer: response.access_token };
+            Ok::<_, reqwest::Error>(TemporaryToken::expires_in(token, Duration::from_secs(response.expires_in)))
         }
     }))
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct TokenResponse {
     access_token: String,
     expires_in: u64,
 }
 
-/// What google-cloud-auth has at hand, looked at again after `look` at the latest: less than the four minutes for which it
-/// keeps a token past the time of its refresh.
+/// Creates a source that takes tokens from google-cloud-auth. Each is used for `interval`, then google-cloud-auth is polled
+/// again. An error is permanent unless google-cloud-auth considers it transient.
+///
+/// `interval` must be below 4 minutes. google-cloud-auth replaces a token 4 minutes before it expires, and a longer interval
+/// could outlive the token.
 #[must_use]
-pub fn credentials(credentials: AccessTokenCredentials, look: Duration) -> impl TokenSource<Token = GcpCredential> {
+pub fn credentials(credentials: AccessTokenCredentials, interval: Duration) -> impl TokenSource<Token = GcpCredential> {
     source_fn(move || {
         let credentials = credentials.clone();
         async move {
             match credentials.access_token().await {
-                Ok(token) => Ok(TemporaryToken::expires_in(GcpCredential { bearer: token.token }, look)),
+                Ok(token) => Ok(TemporaryToken::expires_in(GcpCredential { bearer: token.token }, interval)),
                 Err(error) if error.is_transient() => Err(error.into()),
                 Err(error) => Err(permanent(error)),
             }

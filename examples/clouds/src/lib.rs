@@ -1,12 +1,12 @@
-//! From a token endpoint to a working store, for every kind of token: each module is one, to be copied.
+//! Token sources for object stores and databases outside of AWS. Each module is self-contained and meant to be copied.
 //!
-//! | module | tokens | who refreshes |
+//! | module | tokens | refreshed by |
 //! |---|---|---|
-//! | [`oauth2`] | of any OAuth2 issuer, by client credentials or a refresh token | the cache |
-//! | [`google`] | of Google's metadata server | the cache |
-//! | [`google`] | of whatever google-cloud-auth finds: service accounts, workload identity | google-cloud-auth; the cache looks in |
-//! | [`azure`] | of whatever azure_identity finds: managed and workload identity, secrets, developers' tools | the cache |
-//! | [`rds`] | passwords of a database of RDS, signed with AWS credentials | the cache, kept warm |
+//! | [`oauth2`] | any OAuth 2.0 issuer: client credentials grant, refresh token grant | the cache |
+//! | [`google`] | Google's metadata server | the cache |
+//! | [`google`] | whatever google-cloud-auth finds: service account key, workload identity federation | google-cloud-auth; the cache polls it |
+//! | [`azure`] | any azure_identity credential: managed identity, workload identity, client secret, developer tools | the cache |
+//! | [`rds`] | passwords for RDS databases, signed with AWS credentials | the cache, by timer (`keep_warm`) |
 
 pub mod azure;
 pub mod google;

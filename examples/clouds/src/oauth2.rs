@@ -1,4 +1,4 @@
-//! OAuth2, by the `oauth2` crate.
+//! Any OAuth 2.0 issuer, with the `oauth2` crate.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -13,7 +13,7 @@
 //! let client = BasicClient::new(ClientId::new("client".to_owned()))
 //!     .set_client_secret(ClientSecret::new(std::env::var("CLIENT_SECRET")?))
 //!     .set_token_uri(TokenUrl::new("https://issuer/token".to_owned())?);
-//! // Without redirects, which could carry the secret elsewhere.
+//! // A redirect could send the client secret to another host.
 //! let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
 //! let scopes = vec![Scope::new("storage".to_owned())];
 //! let cache = TokenCache::builder(ClientCredentials { client, http, scopes }).build();
@@ -27,7 +27,7 @@
 //! # }
 //! ```
 //!
-//! The tokens are the crate's own [`AccessToken`], whose `Debug` does not show them.
+//! The token type is the crate's own [`AccessToken`], whose `Debug` redacts the secret.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -39,18 +39,18 @@ use oauth2::{
 };
 use token_cache_core::{BoxError, TemporaryToken, TokenSource, async_trait, permanent};
 
-/// A client with a token endpoint.
+/// An OAuth 2.0 client whose token endpoint is set.
 pub type Client = BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
-/// Tokens for a program of its own.
+/// The client credentials grant ([RFC 6749, section 4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)).
 #[derive(Debug)]
-#[expect(clippy::exhaustive_structs, reason = "to be copied")]
+#[expect(clippy::exhaustive_structs, reason = "meant to be copied")]
 pub struct ClientCredentials {
-    /// Who asks, and where.
+    /// The client's id and secret, and the token endpoint.
     pub client: Client,
-    /// What to ask by.
+    /// Sends the requests. Disable redirects, so that the client secret is not sent to another host.
     pub http: reqwest::Client,
-    /// For what.
+    /// The scopes to request. If empty, the issuer applies its default.
     pub scopes: Vec<Scope>,
 }
 
@@ -60,14 +60,16 @@ impl TokenSource for ClientCredentials {
 
     async fn fetch(&self) -> Result<TemporaryToken<AccessToken>, BoxError> {
         let request = self.client.exchange_client_credentials().add_scopes(self.scopes.iter().cloned());
-        Ok(token(&request.request_async(&self.http).await.map_err(failed)?))
+        Ok(token(&request.request_async(&self.http).await.map_err(classify)?))
     }
 }
 
-/// Tokens for a program that a user has let in, by a refresh token.
+/// The refresh token grant ([RFC 6749, section 6](https://www.rfc-editor.org/rfc/rfc6749#section-6)).
 ///
-/// Issuers that rotate refresh tokens give the next one with each answer; this keeps it, and in this process alone. Such an
-/// issuer takes an answer that is lost on the way for a theft: leave `fetch_timeout` well above what the issuer takes.
+/// An issuer that rotates refresh tokens returns the next one with each response. It is kept in memory only. If a response is
+/// lost, such an issuer may take the next use of the old refresh token for theft and revoke the login
+/// ([RFC 9700, section 4.14](https://www.rfc-editor.org/rfc/rfc9700#section-4.14)). Set the cache's `fetch_timeout` well above
+/// the latency of the issuer.
 pub struct Refresh {
     client: Client,
     http: reqwest::Client,
@@ -75,7 +77,7 @@ pub struct Refresh {
 }
 
 impl Refresh {
-    /// Begins with the refresh token of a login.
+    /// Creates a source that starts with the refresh token of a login.
     #[must_use]
     pub const fn new(client: Client, http: reqwest::Client, refresh: RefreshToken) -> Self {
         Self { client, http, refresh: Mutex::new(refresh) }
@@ -88,11 +90,12 @@ impl TokenSource for Refresh {
 
     async fn fetch(&self) -> Result<TemporaryToken<AccessToken>, BoxError> {
         let refresh = self.refresh.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let answer = self.client.exchange_refresh_token(&refresh).request_async(&self.http).await.map_err(failed)?;
-        if let Some(next) = answer.refresh_token() {
+        let response =
+            self.client.exchange_refresh_token(&refresh).request_async(&self.http).await.map_err(classify)?;
+        if let Some(next) = response.refresh_token() {
             *self.refresh.lock().unwrap_or_else(PoisonError::into_inner) = next.clone();
         }
-        Ok(token(&answer))
+        Ok(token(&response))
     }
 }
 
@@ -102,20 +105,21 @@ impl fmt::Debug for Refresh {
     }
 }
 
-/// `expires_in` is counted by the cache from before the question: no clock is asked here.
-fn token(answer: &BasicTokenResponse) -> TemporaryToken<AccessToken> {
-    let token = answer.access_token().clone();
-    match answer.expires_in() {
+/// The cache measures `expires_in` from the start of the fetch, so this needs no clock.
+fn token(response: &BasicTokenResponse) -> TemporaryToken<AccessToken> {
+    let token = response.access_token().clone();
+    match response.expires_in() {
         Some(lifetime) => TemporaryToken::expires_in(token, lifetime),
         None => TemporaryToken::never_expires(token),
     }
 }
 
-/// What the standard has a code for (`invalid_grant`, `invalid_client`, ...) is for somebody to mend.
-fn failed(error: BasicRequestTokenError<HttpClientError<reqwest::Error>>) -> BoxError {
+/// The error codes of [RFC 6749, section 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2), such as `invalid_grant` and
+/// `invalid_client`, are permanent: someone has to change the configuration or log in again.
+fn classify(error: BasicRequestTokenError<HttpClientError<reqwest::Error>>) -> BoxError {
     match &error {
-        RequestTokenError::ServerResponse(answer)
-            if !matches!(answer.error(), BasicErrorResponseType::Extension(_)) =>
+        RequestTokenError::ServerResponse(response)
+            if !matches!(response.error(), BasicErrorResponseType::Extension(_)) =>
         {
             permanent(error)
         }

@@ -1,4 +1,5 @@
-//! A database of RDS, whose passwords are signed with AWS credentials.
+//! RDS for PostgreSQL with IAM authentication, where a password is signed with AWS credentials:
+//! <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html>.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -20,7 +21,7 @@
 //! # }
 //! ```
 //!
-//! A password is checked when a connection is opened, and never again: connections outlive it.
+//! The database checks a password only when a connection is opened. Open connections outlive their password.
 
 use std::iter;
 use std::time::{Duration, SystemTime};
@@ -34,41 +35,46 @@ use sqlx::postgres::PgConnectOptions;
 use token_cache_aws::AwsTokenCache;
 use token_cache_core::{BoxError, Clock, Error, SystemClock, TemporaryToken, TokenCache, TokenSource, async_trait};
 
-/// A pool whose new connections have the password that the cache has then. The cache should be kept warm: nobody else asks it.
-/// It is kept until the pool is closed.
+/// Creates a pool that opens each new connection with the cache's current password.
+///
+/// Build the cache with [`keep_warm`](token_cache_core::TokenCacheBuilder::keep_warm), because the pool does not read it. A
+/// background task holds the cache until the pool is closed.
 ///
 /// # Errors
 ///
-/// If there is no first password.
+/// If the first password cannot be fetched.
 pub async fn pool(cache: TokenCache<String>, options: PgConnectOptions) -> Result<PgPool, Error> {
     let mut passwords = cache.subscribe();
     let pool = PgPool::connect_lazy_with(options.clone().password(&cache.get().await?));
-    let of_task = pool.clone();
-    tokio::spawn(async move {
-        let follow = async {
-            while let Some(password) = passwords.changed().await {
-                of_task.set_connect_options(options.clone().password(&password));
-            }
-        };
-        let _ = of_task.close_event().do_until(follow).await;
-        drop(cache);
+    tokio::spawn({
+        let pool = pool.clone();
+        async move {
+            let update_password = async {
+                while let Some(password) = passwords.changed().await {
+                    pool.set_connect_options(options.clone().password(&password));
+                }
+            };
+            let _ = pool.close_event().do_until(update_password).await;
+            drop(cache);
+        }
     });
     Ok(pool)
 }
 
-/// The passwords of a user, as the database takes them.
+/// A source of passwords for one database user. A password is valid for 15 minutes, and no longer than the AWS credentials
+/// that sign it.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_structs, reason = "to be copied")]
+#[expect(clippy::exhaustive_structs, reason = "meant to be copied")]
 pub struct Passwords {
-    /// What they are signed with.
+    /// The credentials that sign the passwords.
     pub aws: AwsTokenCache,
-    /// Where the database is, by its own name: not by one that points to it.
+    /// The region of the database.
     pub region: String,
-    /// See `region`.
+    /// The endpoint of the database. RDS rejects a password that is signed for a custom DNS name.
     pub host: String,
-    /// See `region`.
+    /// The port of the database.
     pub port: u16,
-    /// Who logs in.
+    /// The database user.
     pub user: String,
 }
 
@@ -78,7 +84,7 @@ impl TokenSource for Passwords {
 
     async fn fetch(&self) -> Result<TemporaryToken<String>, BoxError> {
         let (credentials, now) = (self.aws.get().await?, SystemClock::new().now().wall());
-        Ok(TemporaryToken::new(self.sign(&credentials, now)?, end(&credentials, now)))
+        Ok(TemporaryToken::new(self.sign(&credentials, now)?, expiry(&credentials, now)))
     }
 }
 
@@ -100,11 +106,12 @@ impl Passwords {
     }
 }
 
-/// It works for 15 minutes, and no longer than the credentials it is signed with.
-fn end(credentials: &Credentials, now: SystemTime) -> SystemTime {
+fn expiry(credentials: &Credentials, now: SystemTime) -> SystemTime {
     credentials.expiry().map_or(now + LIFETIME, |expiry| expiry.min(now + LIFETIME))
 }
 
+/// As RDS documents it:
+/// <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html>.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 #[cfg(test)]
@@ -113,9 +120,9 @@ mod tests {
 
     use super::*;
 
-    /// What botocore's `generate_db_auth_token` gives for the same.
+    /// The signatures are from botocore's `generate_db_auth_token`.
     #[test]
-    fn a_password_is_the_one_that_awss_own_signer_gives() {
+    fn a_password_equals_the_one_from_botocore() {
         for (session, signature) in [
             (None, "519c25515c43627dd996d1d66eeb6f50add67359b43133807336600252e5736e"),
             (Some("sess/ion+token=="), "db72feb5fbe2f050d616ab54c9c72f5fb290cffedf366dfc114a9bace6ca466e"),
@@ -142,14 +149,16 @@ mod tests {
     }
 
     #[test]
-    fn it_expires_after_15_minutes_and_no_later_than_what_it_is_signed_with() {
-        for (credentials_left, left) in [(None, 900), (Some(3600), 900), (Some(901), 900), (Some(60), 60)] {
-            let expiry = credentials_left.map(|left| now() + Duration::from_secs(left));
-            assert_eq!(end(&credentials(None, expiry), now()), now() + Duration::from_secs(left));
+    fn a_password_expires_with_its_credentials_or_after_15_minutes() {
+        for (credentials_ttl, password_ttl) in [(None, 900), (Some(3600), 900), (Some(901), 900), (Some(60), 60)] {
+            let credentials_expiry = credentials_ttl.map(|ttl| now() + Duration::from_secs(ttl));
+            let credentials = credentials(None, credentials_expiry);
+            assert_eq!(expiry(&credentials, now()), now() + Duration::from_secs(password_ttl));
         }
     }
+
     #[tokio::test]
-    async fn nothing_that_can_be_printed_holds_a_password() {
+    async fn debug_output_contains_no_password() {
         let cache = TokenCache::builder(passwords()).build();
         let password = cache.get().await.unwrap();
         let (_, signature) = password.rsplit_once("X-Amz-Signature=").unwrap();

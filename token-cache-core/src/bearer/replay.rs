@@ -1,4 +1,7 @@
-//! [`ReplayBody`]: a body that can be sent a second time, as far as what was sent is kept.
+//! [`ReplayBody`]: a request body that can be sent a second time.
+//!
+//! The first request reads the caller's body and keeps a copy of each chunk. The second request reads those chunks again and
+//! then continues with the caller's body.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,33 +16,35 @@ use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::source::BoxError;
 
-/// The body of a request under a [`BearerLayer`](crate::BearerLayer): the caller's, whatever its type.
+/// The body of a request that passes through a [`BearerLayer`](crate::BearerLayer): the caller's body, type-erased.
+///
+/// Once the request is sent again, the body of the first request ends with an error, so that no server takes it for complete.
 pub struct ReplayBody {
-    shared: Arc<Mutex<Shared>>,
-    sending: Sending,
+    state: Arc<Mutex<State>>,
+    attempt: Attempt,
 }
 
-/// What a request can be sent again with. What is kept for it goes with it.
+/// Creates the body of the second request. Dropping it unused frees the kept chunks.
 pub(super) struct Replay {
-    shared: Arc<Mutex<Shared>>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Sending {
+enum Attempt {
     First,
-    Again,
+    Second,
 }
 
-struct Shared {
-    /// `None`: it has ended, and may not be polled any more.
+struct State {
+    /// `None` after its end: a body must not be polled again then.
     body: Option<UnsyncBoxBody<Bytes, BoxError>>,
-    /// Whose turn it is. A connection may go on to poll what it was given first.
-    sending: Sending,
-    /// All that was read in the first sending, for the second to begin with. `None`: it is not kept.
-    kept: Option<VecDeque<Bytes>>,
-    /// How much more may be kept.
-    room: usize,
-    /// Of who waits in the first sending.
+    /// The only attempt that may read. A connection may still poll the body of the first one.
+    current: Attempt,
+    /// The chunks that the first attempt has read. `None` if the request cannot be repeated.
+    buffer: Option<VecDeque<Bytes>>,
+    /// How many more bytes fit into the buffer.
+    capacity: usize,
+    /// Wakes a task that waits in the first attempt.
     waker: Option<Waker>,
 }
 
@@ -48,46 +53,47 @@ impl ReplayBody {
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let shared = Shared {
+        let state = State {
             body: Some(body.map_err(Into::into).boxed_unsync()),
-            sending: Sending::First,
-            kept: Some(VecDeque::new()),
-            room: KEPT,
+            current: Attempt::First,
+            buffer: Some(VecDeque::new()),
+            capacity: MAX_BUFFERED,
             waker: None,
         };
-        Self { shared: Arc::new(Mutex::new(shared)), sending: Sending::First }
+        Self { state: Arc::new(Mutex::new(state)), attempt: Attempt::First }
     }
 
     pub(super) fn replay(&self) -> Replay {
-        Replay { shared: Arc::clone(&self.shared) }
+        Replay { state: Arc::clone(&self.state) }
     }
 }
 
 impl Replay {
-    /// Whether all that was read so far is kept.
-    pub(super) fn is_whole(&self) -> bool {
-        lock(&self.shared).kept.is_some()
+    /// Whether everything read so far is buffered.
+    pub(super) fn is_possible(&self) -> bool {
+        lock(&self.state).buffer.is_some()
     }
 
-    /// The body from its begin, if it [is whole](Self::is_whole). The first one ends with an error, wherever it is.
-    pub(super) fn again(self) -> Option<ReplayBody> {
-        let mut shared = lock(&self.shared);
-        shared.kept.as_ref()?;
-        shared.sending = Sending::Again;
-        let waker = shared.waker.take();
-        drop(shared);
+    /// Returns the body from its start, if replay [is possible](Self::is_possible). From now on the first body returns an
+    /// error.
+    pub(super) fn start(self) -> Option<ReplayBody> {
+        let mut state = lock(&self.state);
+        state.buffer.as_ref()?;
+        state.current = Attempt::Second;
+        let waker = state.waker.take();
+        drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
-        Some(ReplayBody { shared: Arc::clone(&self.shared), sending: Sending::Again })
+        Some(ReplayBody { state: Arc::clone(&self.state), attempt: Attempt::Second })
     }
 }
 
 impl Drop for Replay {
     fn drop(&mut self) {
-        let mut shared = lock(&self.shared);
-        if shared.sending == Sending::First {
-            shared.kept = None;
+        let mut state = lock(&self.state);
+        if state.current == Attempt::First {
+            state.buffer = None;
         }
     }
 }
@@ -97,67 +103,67 @@ impl Body for ReplayBody {
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut shared = lock(&self.shared);
-        if shared.sending != self.sending {
-            return Poll::Ready(Some(Err(SentAgain.into())));
+        let mut state = lock(&self.state);
+        if state.current != self.attempt {
+            return Poll::Ready(Some(Err(Superseded.into())));
         }
-        if let Some(data) = shared.next_kept() {
-            return Poll::Ready(Some(Ok(Frame::data(data))));
+        if let Some(chunk) = state.next_buffered() {
+            return Poll::Ready(Some(Ok(Frame::data(chunk))));
         }
-        let Some(body) = &mut shared.body else { return Poll::Ready(None) };
+        let Some(body) = &mut state.body else { return Poll::Ready(None) };
         let frame = Pin::new(body).poll_frame(context);
         match &frame {
-            Poll::Ready(None) => shared.body = None,
-            Poll::Ready(Some(frame)) => shared.keep(frame.as_ref().ok().and_then(Frame::data_ref)),
-            Poll::Pending => shared.waker = Some(context.waker().clone()),
+            Poll::Ready(None) => state.body = None,
+            Poll::Ready(Some(frame)) => state.record(frame.as_ref().ok().and_then(Frame::data_ref)),
+            Poll::Pending => state.waker = Some(context.waker().clone()),
         }
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        let shared = lock(&self.shared);
-        shared.to_replay() == 0 && shared.body.as_ref().is_none_or(Body::is_end_stream)
+        let state = lock(&self.state);
+        state.buffered_len() == 0 && state.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let shared = lock(&self.shared);
-        let (kept, rest) =
-            (shared.to_replay(), shared.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint));
+        let state = lock(&self.state);
+        let buffered = state.buffered_len();
+        let rest = state.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
         let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower().saturating_add(kept));
+        hint.set_lower(rest.lower().saturating_add(buffered));
         if let Some(upper) = rest.upper() {
-            hint.set_upper(upper.saturating_add(kept));
+            hint.set_upper(upper.saturating_add(buffered));
         }
         hint
     }
 }
 
-impl Shared {
-    /// Of a second sending, what was read in the first.
-    fn next_kept(&mut self) -> Option<Bytes> {
-        match self.sending {
-            Sending::First => None,
-            Sending::Again => self.kept.as_mut()?.pop_front(),
+impl State {
+    /// The next chunk that the second attempt repeats.
+    fn next_buffered(&mut self) -> Option<Bytes> {
+        match self.current {
+            Attempt::First => None,
+            Attempt::Second => self.buffer.as_mut()?.pop_front(),
         }
     }
 
-    /// How much of that is left.
-    fn to_replay(&self) -> u64 {
-        match (self.sending, &self.kept) {
-            (Sending::Again, Some(kept)) => kept.iter().map(|data| data.len() as u64).sum(),
+    /// The number of bytes that the second attempt has yet to repeat.
+    fn buffered_len(&self) -> u64 {
+        match (self.current, &self.buffer) {
+            (Attempt::Second, Some(buffer)) => buffer.iter().map(|chunk| chunk.len() as u64).sum(),
             _ => 0,
         }
     }
 
-    /// Keeps what was read in a first sending. `None`: something that cannot be kept.
-    fn keep(&mut self, data: Option<&Bytes>) {
-        let (Sending::First, Some(kept)) = (self.sending, &mut self.kept) else { return };
-        match data.and_then(|data| Some((data, self.room.checked_sub(data.len())?))) {
-            Some((data, room)) => {
-                kept.push_back(data.clone());
-                self.room = room;
+    /// Buffers what the first attempt has read. `None` stands for trailers and errors, which cannot be repeated.
+    fn record(&mut self, chunk: Option<&Bytes>) {
+        let (Attempt::First, Some(buffer)) = (self.current, &mut self.buffer) else { return };
+        match chunk.and_then(|chunk| Some((chunk, self.capacity.checked_sub(chunk.len())?))) {
+            Some((chunk, capacity)) => {
+                buffer.push_back(chunk.clone());
+                self.capacity = capacity;
             }
-            None => self.kept = None,
+            None => self.buffer = None,
         }
     }
 }
@@ -170,11 +176,11 @@ impl fmt::Debug for ReplayBody {
 
 #[derive(Debug, thiserror::Error)]
 #[error("the request is being sent again with another token")]
-struct SentAgain;
+struct Superseded;
 
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How much of a body is kept at the most.
-const KEPT: usize = 256 * 1024;
+/// The most that is kept of a body, in bytes.
+const MAX_BUFFERED: usize = 256 * 1024;

@@ -1,4 +1,4 @@
-//! [`Bearer`]: one request, and once more where its token was rejected.
+//! [`Bearer`]: sends a request, and repeats it once if its token is rejected.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -41,14 +41,15 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // What was made ready is to be called, and not a clone of it.
-        let next = self.inner.clone();
-        let inner = mem::replace(&mut self.inner, next);
-        Box::pin(exchange(inner, self.headers.clone(), request.map(ReplayBody::new)))
+        // The clone may not be ready:
+        // https://docs.rs/tower/0.5/tower/trait.Service.html#be-careful-when-cloning-inner-services
+        let clone = self.inner.clone();
+        let ready = mem::replace(&mut self.inner, clone);
+        Box::pin(send(ready, self.headers.clone(), request.map(ReplayBody::new)))
     }
 }
 
-async fn exchange<S, T, R>(
+async fn send<S, T, R>(
     mut service: S,
     headers: Headers<T>,
     request: Request<ReplayBody>,
@@ -58,7 +59,7 @@ where
     T: Send + Sync + 'static,
 {
     let token = headers.get().await?;
-    let header = token.as_ref().as_ref().ok_or(NoHeader)?;
+    let header = token.as_ref().as_ref().ok_or(InvalidHeader)?;
     let (parts, body) = request.into_parts();
     let replay = body.replay();
     let response = service.call(authorized(parts.clone(), body, header)).await.map_err(Into::into)?;
@@ -66,15 +67,16 @@ where
         return Ok(response);
     }
     headers.invalidate(&token);
-    if !replay.is_whole() {
+    if !replay.is_possible() {
         return Ok(response);
     }
-    let Ok(newer) = headers.get().await else { return Ok(response) };
-    let Some(newer) = newer.as_ref().as_ref().filter(|newer| *newer != header) else { return Ok(response) };
-    let Some(body) = replay.again() else { return Ok(response) };
+    let Ok(next) = headers.get().await else { return Ok(response) };
+    let Some(next) = next.as_ref().as_ref().filter(|next| *next != header) else { return Ok(response) };
+    // The connection may have read more of the body since, up to too much to repeat.
+    let Some(body) = replay.start() else { return Ok(response) };
     drop(response);
     future::poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into)?;
-    service.call(authorized(parts, body, newer)).await.map_err(Into::into)
+    service.call(authorized(parts, body, next)).await.map_err(Into::into)
 }
 
 fn authorized(parts: request::Parts, body: ReplayBody, header: &HeaderValue) -> Request<ReplayBody> {
@@ -83,7 +85,8 @@ fn authorized(parts: request::Parts, body: ReplayBody, header: &HeaderValue) -> 
     request
 }
 
-/// gRPC says it with a 200, in a header where there is nothing else in the response.
+/// In a trailers-only response, gRPC sends its status as a header and the HTTP status is 200:
+/// <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses>.
 fn is_rejection<R>(response: &Response<R>) -> bool {
     const UNAUTHENTICATED: &str = "16";
     response.status() == StatusCode::UNAUTHORIZED
@@ -91,8 +94,8 @@ fn is_rejection<R>(response: &Response<R>) -> bool {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the token holds characters that have no place in a header")]
-struct NoHeader;
+#[error("the token contains characters that are not allowed in a header")]
+struct InvalidHeader;
 
 impl<S: Clone, T> Clone for Bearer<S, T> {
     fn clone(&self) -> Self {

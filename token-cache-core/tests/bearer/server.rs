@@ -1,7 +1,6 @@
-//! [`Server`]: a service that knows which tokens were revoked.
+//! [`Server`]: a service that rejects revoked tokens.
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -15,31 +14,34 @@ use token_cache_core::{BoxError, ReplayBody};
 use tokio::sync::Semaphore;
 use tower::Service;
 
-/// Rejects the tokens that were revoked, and remembers what it got.
+/// Accepts every token that is not revoked, and records the requests. Clones share their state.
 #[derive(Clone, Default)]
-pub(crate) struct Server(Arc<Mutex<Behaviour>>);
+pub(crate) struct Server(Arc<Mutex<State>>);
 
 #[derive(Default)]
-struct Behaviour {
+struct State {
     revoked: Vec<String>,
-    accepted: StatusCode,
+    accepted_status: StatusCode,
     grpc: bool,
-    early: bool,
-    keeps: bool,
-    held: Option<Arc<Semaphore>>,
-    got: Vec<Got>,
-    unread: Option<ReplayBody>,
+    reject_after_one_frame: bool,
+    accept_after_one_frame: bool,
+    /// Closed when the responses resume.
+    paused: Option<Arc<Semaphore>>,
+    requests: Vec<Received>,
+    unread_body: Option<ReplayBody>,
 }
 
-pub(crate) struct Got {
+/// A request as the server received it.
+pub(crate) struct Received {
     pub(crate) parts: http::request::Parts,
-    pub(crate) hint: SizeHint,
+    pub(crate) size_hint: SizeHint,
     pub(crate) end_of_stream: bool,
+    /// `None` if the server did not read it to the end.
     pub(crate) body: Option<Bytes>,
 }
 
-impl Got {
-    pub(crate) fn bearer(&self) -> &str {
+impl Received {
+    pub(crate) fn authorization(&self) -> &str {
         self.parts.headers[header::AUTHORIZATION].to_str().unwrap()
     }
 }
@@ -49,60 +51,65 @@ impl Server {
         self.0.lock().unwrap().revoked.push(format!("Bearer {token}"));
     }
 
-    pub(crate) fn answer(&self, status: StatusCode) {
-        self.0.lock().unwrap().accepted = status;
+    /// Sets the status for accepted requests. Defaults to 200.
+    pub(crate) fn set_accepted_status(&self, status: StatusCode) {
+        self.0.lock().unwrap().accepted_status = status;
     }
 
-    pub(crate) fn speak_grpc(&self) {
+    /// Responds with a gRPC status instead of an HTTP status.
+    pub(crate) fn use_grpc_status(&self) {
         self.0.lock().unwrap().grpc = true;
     }
 
-    /// Rejects before it has read more than one frame.
-    pub(crate) fn read_one_frame_of_rejected(&self) {
-        self.0.lock().unwrap().early = true;
+    /// Rejects a request after reading one frame of its body.
+    pub(crate) fn reject_after_one_frame(&self) {
+        self.0.lock().unwrap().reject_after_one_frame = true;
     }
 
-    /// Accepts before it has read more than one frame.
-    pub(crate) fn keep_accepted(&self) {
-        self.0.lock().unwrap().keeps = true;
+    /// Accepts a request after reading one frame of its body.
+    pub(crate) fn accept_after_one_frame(&self) {
+        self.0.lock().unwrap().accept_after_one_frame = true;
     }
 
-    /// Lets no answer out.
-    pub(crate) fn hold(&self) {
-        self.0.lock().unwrap().held = Some(Arc::new(Semaphore::new(0)));
+    /// Holds requests back until [`resume`](Self::resume).
+    pub(crate) fn pause(&self) {
+        self.0.lock().unwrap().paused = Some(Arc::new(Semaphore::new(0)));
     }
 
-    pub(crate) fn let_go(&self) {
-        self.0.lock().unwrap().held.take().unwrap().close();
+    pub(crate) fn resume(&self) {
+        self.0.lock().unwrap().paused.take().unwrap().close();
     }
 
-    pub(crate) fn take(&self) -> Vec<Got> {
-        std::mem::take(&mut self.0.lock().unwrap().got)
+    /// The requests since the last call, in the order of their responses.
+    pub(crate) fn take_requests(&self) -> Vec<Received> {
+        std::mem::take(&mut self.0.lock().unwrap().requests)
     }
 
-    pub(crate) fn unread(&self) -> ReplayBody {
-        self.0.lock().unwrap().unread.take().unwrap()
+    /// The body that was last left unread after one frame.
+    pub(crate) fn take_unread_body(&self) -> ReplayBody {
+        self.0.lock().unwrap().unread_body.take().unwrap()
     }
 
     async fn serve(self, request: Request<ReplayBody>) -> Result<Response<()>, BoxError> {
         let (parts, mut body) = request.into_parts();
-        let mut got = Got { parts, hint: body.size_hint(), end_of_stream: body.is_end_stream(), body: None };
-        let (rejected, stops, grpc, accepted, held) = {
-            let behaviour = self.0.lock().unwrap();
-            let rejected = behaviour.revoked.iter().any(|revoked| revoked == got.bearer());
-            let stops = if rejected { behaviour.early } else { behaviour.keeps };
-            (rejected, stops, behaviour.grpc, behaviour.accepted, behaviour.held.clone())
+        let (size_hint, end_of_stream) = (body.size_hint(), body.is_end_stream());
+        let mut request = Received { parts, size_hint, end_of_stream, body: None };
+        let (rejected, one_frame, grpc, accepted_status, paused) = {
+            let state = self.0.lock().unwrap();
+            let rejected = state.revoked.iter().any(|revoked| revoked == request.authorization());
+            let one_frame = if rejected { state.reject_after_one_frame } else { state.accept_after_one_frame };
+            (rejected, one_frame, state.grpc, state.accepted_status, state.paused.clone())
         };
-        if let Some(held) = held {
-            assert!(held.acquire().await.is_err(), "closed, and no more");
+        if let Some(paused) = paused {
+            assert!(paused.acquire().await.is_err(), "the semaphore has no permits");
         }
-        if stops {
+        if one_frame {
             drop(body.frame().await.unwrap().unwrap());
-            self.0.lock().unwrap().unread = Some(body);
+            self.0.lock().unwrap().unread_body = Some(body);
         } else {
-            got.body = Some(body.collect().await?.to_bytes());
+            request.body = Some(body.collect().await?.to_bytes());
         }
-        self.0.lock().unwrap().got.push(got);
+        self.0.lock().unwrap().requests.push(request);
         let mut response = Response::new(());
         match (grpc, rejected) {
             (true, _) => {
@@ -110,7 +117,7 @@ impl Server {
                 response.headers_mut().insert("grpc-status", status.parse().unwrap());
             }
             (false, true) => *response.status_mut() = StatusCode::UNAUTHORIZED,
-            (false, false) => *response.status_mut() = accepted,
+            (false, false) => *response.status_mut() = accepted_status,
         }
         Ok(response)
     }
@@ -133,47 +140,5 @@ impl Service<Request<ReplayBody>> for Server {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Server")
-    }
-}
-
-/// A service that panics when it is called without having been made ready.
-#[derive(Debug)]
-pub(crate) struct Strict<S> {
-    inner: S,
-    ready: bool,
-    readied: Arc<AtomicUsize>,
-}
-
-impl<S> Strict<S> {
-    pub(crate) fn new(inner: S) -> Self {
-        Self { inner, ready: false, readied: Arc::default() }
-    }
-
-    /// How often it was made ready, with its clones.
-    pub(crate) fn readied(&self) -> usize {
-        self.readied.load(Ordering::SeqCst)
-    }
-}
-
-impl<S: Clone> Clone for Strict<S> {
-    fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), ready: false, readied: Arc::clone(&self.readied) }
-    }
-}
-
-impl<S: Service<Request<ReplayBody>>> Service<Request<ReplayBody>> for Strict<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.ready = true;
-        self.readied.fetch_add(1, Ordering::SeqCst);
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<ReplayBody>) -> S::Future {
-        assert!(std::mem::take(&mut self.ready), "called without having been made ready");
-        self.inner.call(request)
     }
 }

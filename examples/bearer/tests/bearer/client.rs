@@ -1,4 +1,4 @@
-//! [`Client`]: one call of each client.
+//! [`Client`]: one interface to the clients under test.
 
 use std::sync::Arc;
 
@@ -16,51 +16,51 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tower::ServiceExt;
 
-use crate::Bench;
-use crate::server::{self, KNOWN, Rejection};
+use crate::Harness;
+use crate::server::{self, HEALTHY, Rejection};
 
-/// A client of any kind.
+/// A client that is connected to a server of its protocol.
 #[derive(Clone)]
 pub(crate) struct Client(Arc<dyn Fn() -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>);
 
 impl Client {
-    pub(crate) async fn hyper(bench: &Bench) -> Self {
-        let address = server::echo(Arc::clone(&bench.service)).await;
-        let client = hyper::client(&bench.cache);
+    pub(crate) async fn hyper(harness: &Harness) -> Self {
+        let address = server::start_echo(Arc::clone(&harness.auth)).await;
+        let client = hyper::client(&harness.cache);
         Self::new(move || {
-            let request = Request::post(format!("http://{address}/")).body(Full::<Bytes>::from("question")).unwrap();
-            let answer = client.clone().oneshot(request);
-            async move { is_echo(answer.await?).await }
+            let request = Request::post(format!("http://{address}/")).body(Full::<Bytes>::from("content")).unwrap();
+            let response = client.clone().oneshot(request);
+            async move { check_echo(response.await?).await }
         })
     }
 
-    pub(crate) async fn reqwest(bench: &Bench) -> Self {
-        let address = server::echo(Arc::clone(&bench.service)).await;
-        let client = reqwest::with_tokens(::reqwest::Client::new(), &bench.cache);
+    pub(crate) async fn reqwest(harness: &Harness) -> Self {
+        let address = server::start_echo(Arc::clone(&harness.auth)).await;
+        let client = reqwest::with_tokens(::reqwest::Client::new(), &harness.cache);
         Self::new(move || {
-            let request = Request::post(format!("http://{address}/")).body("question".into()).unwrap();
-            let answer = client.clone().oneshot(request);
-            async move { is_echo(answer.await?).await }
+            let request = Request::post(format!("http://{address}/")).body("content".into()).unwrap();
+            let response = client.clone().oneshot(request);
+            async move { check_echo(response.await?).await }
         })
     }
 
-    pub(crate) async fn tonic(bench: &Bench) -> Self {
-        Self::grpc(bench, Rejection::Grpc).await
+    pub(crate) async fn tonic(harness: &Harness) -> Self {
+        Self::grpc(harness, Rejection::GrpcStatus).await
     }
 
-    pub(crate) async fn tonic_behind_a_proxy(bench: &Bench) -> Self {
-        Self::grpc(bench, Rejection::Http).await
+    pub(crate) async fn tonic_behind_a_proxy(harness: &Harness) -> Self {
+        Self::grpc(harness, Rejection::HttpStatus).await
     }
 
-    async fn grpc(bench: &Bench, rejection: Rejection) -> Self {
-        let address = server::health(Arc::clone(&bench.service), rejection).await;
+    async fn grpc(harness: &Harness, rejection: Rejection) -> Self {
+        let address = server::start_health(Arc::clone(&harness.auth), rejection).await;
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        let client = HealthClient::new(grpc::with_tokens(channel, &bench.cache));
+        let client = HealthClient::new(grpc::with_tokens(channel, &harness.cache));
         Self::new(move || {
             let mut client = client.clone();
             async move {
-                let answer = client.check(HealthCheckRequest { service: KNOWN.to_owned() }).await?;
-                assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
+                let response = client.check(HealthCheckRequest { service: HEALTHY.to_owned() }).await?;
+                assert_eq!(response.into_inner().status(), ServingStatus::Serving);
                 Ok(())
             }
         })
@@ -73,25 +73,25 @@ impl Client {
         Self(Arc::new(move || call().boxed()))
     }
 
-    /// One call, or all that its error says.
+    /// Makes one request. The error is the text of the whole chain.
     pub(crate) async fn call(&self) -> Result<(), String> {
         (self.0)().await.map_err(|error| {
             let mut text = format!("{error} {error:?}");
-            let mut cause = error.source();
-            while let Some(error) = cause {
+            let mut source = error.source();
+            while let Some(error) = source {
                 text += &format!(": {error} {error:?}");
-                cause = error.source();
+                source = error.source();
             }
             text
         })
     }
 }
 
-async fn is_echo<B: Body<Error: Into<BoxError>>>(response: Response<B>) -> Result<(), BoxError> {
+async fn check_echo<B: Body<Error: Into<BoxError>>>(response: Response<B>) -> Result<(), BoxError> {
     if !response.status().is_success() {
         return Err(response.status().to_string().into());
     }
-    let answer = response.into_body().collect().await.map_err(Into::into)?;
-    assert_eq!(answer.to_bytes(), "question");
+    let body = response.into_body().collect().await.map_err(Into::into)?;
+    assert_eq!(body.to_bytes(), "content");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Servers on loopback that let in whom [`Service`] admits.
+//! HTTP and gRPC servers on loopback that ask an [`AuthServer`] about each request.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -21,71 +21,77 @@ use tonic::body::Body;
 use tonic_health::ServingStatus;
 use tower::layer::layer_fn;
 
-use crate::service::Service;
+use crate::auth::AuthServer;
 
-/// What the health server knows.
-pub(crate) const KNOWN: &str = "known";
+/// The name of the service that the gRPC health server reports as serving.
+pub(crate) const HEALTHY: &str = "healthy";
 
-/// Where a server has moved from.
-pub(crate) const MOVED: &str = "/moved";
+/// A path that redirects to `/` with status 307.
+pub(crate) const REDIRECT: &str = "/redirect";
 
-/// Answers with what it is sent, but for one address that has moved.
-pub(crate) async fn echo(service: Arc<Service>) -> SocketAddr {
+/// Starts an HTTP server that returns the body of each authorized request.
+pub(crate) async fn start_echo(auth: Arc<AuthServer>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let service = Arc::clone(&service);
-            let answer = service_fn(move |request| answer(Arc::clone(&service), request));
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+            let auth = Arc::clone(&auth);
+            let service = service_fn(move |request| echo(Arc::clone(&auth), request));
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
     });
     address
 }
 
-async fn answer(service: Arc<Service>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    if request.uri().path() == MOVED {
+async fn echo(auth: Arc<AuthServer>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    if request.uri().path() == REDIRECT {
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
         response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/"));
         return Ok(response);
     }
-    if service.admits(request.headers()).await {
+    if auth.authorize(request.headers()).await {
         return Ok(Response::new(Full::new(request.into_body().collect().await.unwrap().to_bytes())));
     }
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = StatusCode::UNAUTHORIZED;
-    Ok(response)
+    Ok(unauthorized(Full::default()))
 }
 
-/// How a server of gRPC rejects.
+fn unauthorized<B>(body: B) -> Response<B> {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    response
+}
+
+/// The status by which a gRPC server rejects a request.
 #[derive(Clone, Copy)]
 pub(crate) enum Rejection {
-    Grpc,
-    Http,
+    GrpcStatus,
+    /// As a proxy in front of the server does.
+    HttpStatus,
 }
 
-/// The health service of gRPC.
-pub(crate) async fn health(service: Arc<Service>, rejection: Rejection) -> SocketAddr {
+/// Starts a gRPC server with the health service.
+pub(crate) async fn start_health(auth: Arc<AuthServer>, rejection: Rejection) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_service_status(KNOWN, ServingStatus::Serving).await;
-    let guard = layer_fn(move |inner| Guard { inner, service: Arc::clone(&service), rejection });
-    let server = tonic::transport::Server::builder().layer(guard).add_service(health);
+    reporter.set_service_status(HEALTHY, ServingStatus::Serving).await;
+    let layer = layer_fn(move |inner| Authorized { inner, auth: Arc::clone(&auth), rejection });
+    let server = tonic::transport::Server::builder().layer(layer).add_service(health);
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     address
 }
 
+/// Passes authorized requests to the inner service and rejects all others.
 #[derive(Clone)]
-struct Guard<S> {
+struct Authorized<S> {
     inner: S,
-    service: Arc<Service>,
+    auth: Arc<AuthServer>,
     rejection: Rejection,
 }
 
-impl<S> tower::Service<Request<Body>> for Guard<S>
+impl<S> tower::Service<Request<Body>> for Authorized<S>
 where
     S: tower::Service<Request<Body>, Response = Response<Body>, Future: Send> + Clone + Send + 'static,
 {
@@ -98,20 +104,16 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let mut inner = self.inner.clone();
-        std::mem::swap(&mut inner, &mut self.inner);
-        let (service, rejection) = (Arc::clone(&self.service), self.rejection);
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let (auth, rejection) = (Arc::clone(&self.auth), self.rejection);
         async move {
-            if service.admits(request.headers()).await {
+            if auth.authorize(request.headers()).await {
                 return inner.call(request).await;
             }
             Ok(match rejection {
-                Rejection::Grpc => Status::unauthenticated("").into_http(),
-                Rejection::Http => {
-                    let mut response = Response::new(Body::empty());
-                    *response.status_mut() = StatusCode::UNAUTHORIZED;
-                    response
-                }
+                Rejection::GrpcStatus => Status::unauthenticated("").into_http(),
+                Rejection::HttpStatus => unauthorized(Body::empty()),
             })
         }
         .boxed()

@@ -1,4 +1,4 @@
-//! [`Stream`]: a body, frame by frame.
+//! [`FrameBody`]: a request body given as a list of frames.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,30 +8,32 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// A body of these frames. It panics when it is polled after its end.
-pub(crate) struct Stream {
+/// A body of the given frames. It panics if it is polled after its end.
+pub(crate) struct FrameBody {
     frames: VecDeque<Result<Frame<Bytes>, io::Error>>,
     end: End,
 }
 
 enum End {
-    Ahead,
-    Never,
+    /// The body ends after its last frame.
+    Pending,
     Reached,
+    /// The body stays pending after its last frame.
+    Never,
 }
 
-impl Stream {
-    pub(crate) fn of(frames: impl IntoIterator<Item = Result<Frame<Bytes>, io::Error>>) -> Self {
-        Self { frames: frames.into_iter().collect(), end: End::Ahead }
+impl FrameBody {
+    pub(crate) fn new(frames: impl IntoIterator<Item = Result<Frame<Bytes>, io::Error>>) -> Self {
+        Self { frames: frames.into_iter().collect(), end: End::Pending }
     }
 
-    /// The same, and then it hangs.
+    /// A body that stays pending after its last frame.
     pub(crate) fn without_end(frames: impl IntoIterator<Item = Result<Frame<Bytes>, io::Error>>) -> Self {
         Self { frames: frames.into_iter().collect(), end: End::Never }
     }
 }
 
-impl Body for Stream {
+impl Body for FrameBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -40,7 +42,7 @@ impl Body for Stream {
             (Some(frame), _) => Poll::Ready(Some(frame)),
             (None, End::Never) => Poll::Pending,
             (None, End::Reached) => panic!("polled after its end"),
-            (None, End::Ahead) => {
+            (None, End::Pending) => {
                 self.end = End::Reached;
                 Poll::Ready(None)
             }

@@ -1,4 +1,4 @@
-//! One Parquet file in S3, and two generations of object_store that come to it with the credentials of one cache.
+//! [`Dataset`]: a Parquet file in S3, read by DataFusion and by a newer object_store.
 
 use std::sync::Arc;
 
@@ -11,18 +11,19 @@ use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use object_store::ObjectStoreExt;
 use token_cache_aws::AwsTokenCache;
 
-pub(crate) struct Lake {
-    /// On object_store 0.13.
+pub(crate) struct Dataset {
+    /// Uses object_store 0.13.
     datafusion: SessionContext,
-    /// Of object_store 0.14.
+    /// Uses object_store 0.14.
     store: object_store::aws::AmazonS3,
 }
 
-impl Lake {
-    pub(crate) fn over(aws: &AwsTokenCache) -> Result<Self> {
-        let older = aws.configure(object_store_0_13::aws::AmazonS3Builder::new().with_bucket_name(BUCKET)).build()?;
+impl Dataset {
+    /// Both stores get their credentials from `aws`.
+    pub(crate) fn new(aws: &AwsTokenCache) -> Result<Self> {
+        let s3 = aws.configure(object_store_0_13::aws::AmazonS3Builder::new().with_bucket_name(BUCKET)).build()?;
         let datafusion = SessionContext::new();
-        datafusion.register_object_store(ObjectStoreUrl::parse(format!("s3://{BUCKET}"))?.as_ref(), Arc::new(older));
+        datafusion.register_object_store(ObjectStoreUrl::parse(format!("s3://{BUCKET}"))?.as_ref(), Arc::new(s3));
 
         let store = aws.configure(object_store::aws::AmazonS3Builder::new().with_bucket_name(BUCKET)).build()?;
         Ok(Self { datafusion, store })
@@ -39,24 +40,24 @@ impl Lake {
         Ok(())
     }
 
-    /// Makes the file a table of DataFusion.
+    /// Registers the file as a table of DataFusion.
     pub(crate) async fn register(&self) -> Result<()> {
         let url = format!("s3://{BUCKET}/{FILE}");
         Ok(self.datafusion.register_parquet("numbers", url, ParquetReadOptions::default()).await?)
     }
 
-    /// Has DataFusion count and add up the numbers up to a limit, which is another one for each `n`.
+    /// Counts and sums the numbers up to a limit with DataFusion, and checks the result. The limit depends on `n`.
     pub(crate) async fn query(&self, n: u64) -> Result<()> {
         let limit = 1 + (n as i64 * 7919) % ROWS;
         let sql = format!("SELECT count(*), sum(value) FROM numbers WHERE value <= {limit}");
         let batches = self.datafusion.sql(&sql).await?.collect().await?;
-        let row = batches.first().context("DataFusion gave no answer")?;
-        let answer = [0, 1].map(|column| row.column(column).as_primitive::<Int64Type>().value(0));
-        ensure!(answer == [limit, limit * (limit + 1) / 2], "up to {limit}, DataFusion has come to {answer:?}");
+        let row = batches.first().context("DataFusion returned no rows")?;
+        let result = [0, 1].map(|column| row.column(column).as_primitive::<Int64Type>().value(0));
+        ensure!(result == [limit, limit * (limit + 1) / 2], "wrong result for the limit {limit}: {result:?}");
         Ok(())
     }
 
-    /// Reads the file as it is, through the other store.
+    /// Reads the whole file with object_store 0.14.
     pub(crate) async fn read(&self) -> Result<Bytes> {
         Ok(self.store.get(&FILE.into()).await?.bytes().await?)
     }
