@@ -1,6 +1,6 @@
 //! Counts what a hit allocates and what memory a cache takes, and prints both as JSON.
 //!
-//! A program of its own, because an allocator that counts is slower: the benchmark runs it in another process.
+//! A separate program, because an allocator that counts is slower: the benchmark runs it in another process.
 
 mod memory;
 

@@ -1,4 +1,4 @@
-//! [`ScriptedSource`]: the token source behind every cache that is compared here.
+//! [`ScriptedSource`]: the token source of every cache that is compared here.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,6 +1,6 @@
 //! [`Allocations`]: what a hit allocates, and the memory of a cache and of a view.
 //!
-//! They are counted in a process of their own, because an allocator that counts is slower.
+//! They are counted in another process, because an allocator that counts is slower.
 
 use std::fmt;
 use std::process::Command;

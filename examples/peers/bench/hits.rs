@@ -16,11 +16,19 @@ use crate::readers::{
 use crate::sample::{Sampler, sampler};
 use crate::stats::Quartiles;
 
-/// A read that is measured.
+/// A read that is measured, and its samples by the number of tasks.
 struct Case {
     name: &'static str,
     note: String,
     sampler: Sampler,
+    series: BTreeMap<usize, Series>,
+}
+
+struct Series {
+    /// The reads of each task in a sample.
+    reads: usize,
+    /// Nanoseconds of one read.
+    samples: Vec<f64>,
 }
 
 /// The time of one case as a multiple of the time of another.
@@ -33,26 +41,13 @@ pub(crate) struct Comparison {
 }
 
 pub(crate) struct Hits {
-    rows: Vec<Row>,
+    cases: Vec<Case>,
     ratios: BTreeMap<&'static str, Quartiles>,
 }
 
-/// The times of one case, by the number of tasks.
-struct Row {
-    name: &'static str,
-    note: String,
-    times: BTreeMap<usize, Quartiles>,
-}
-
-/// A case with a number of tasks: its calibration and its samples.
-struct Series {
-    reads: usize,
-    samples: Vec<f64>,
-}
-
-/// What is measured in one turn of a round.
+/// One measurement of a round.
 #[derive(Clone, Copy)]
-enum Turn<'a> {
+enum Measurement<'a> {
     /// The case and the reference, one directly after the other, so that a change in the machine's load affects both.
     Pair(&'a Comparison),
     Single(&'static str, usize),
@@ -75,70 +70,66 @@ pub(crate) fn with_threads(threads: usize) -> anyhow::Result<Hits> {
     runtime.block_on(run(cases, &[threads], &[], 9))
 }
 
-async fn run(cases: Vec<Case>, tasks: &[usize], comparisons: &[Comparison], rounds: usize) -> anyhow::Result<Hits> {
-    let mut series = BTreeMap::new();
-    let mut turns: Vec<_> = comparisons.iter().map(Turn::Pair).collect();
-    for case in &cases {
+async fn run(mut cases: Vec<Case>, tasks: &[usize], comparisons: &[Comparison], rounds: usize) -> anyhow::Result<Hits> {
+    let mut measurements: Vec<_> = comparisons.iter().map(Measurement::Pair).collect();
+    for case in &mut cases {
         for &tasks in tasks {
-            series.insert((case.name, tasks), Series::calibrate(case, tasks).await?);
+            case.calibrate(tasks).await?;
             let in_a_pair = |comparison: &Comparison| {
                 comparison.tasks == tasks && [comparison.case, comparison.reference].contains(&case.name)
             };
             if !comparisons.iter().any(in_a_pair) {
-                turns.push(Turn::Single(case.name, tasks));
+                measurements.push(Measurement::Single(case.name, tasks));
             }
         }
     }
     let mut ratios = BTreeMap::<_, Vec<_>>::new();
     for round in 0..rounds {
-        // Every round starts at another turn, so that a turn does not always follow the same one.
-        let first = round * 7 % turns.len();
-        for index in (first..turns.len()).chain(0..first) {
-            match turns[index] {
-                Turn::Single(name, tasks) => {
-                    sample(&cases, &mut series, name, tasks).await?;
+        // Each round starts at another index, so that no measurement always follows the same one.
+        let first = round * 7 % measurements.len();
+        for index in (first..measurements.len()).chain(0..first) {
+            match measurements[index] {
+                Measurement::Single(name, tasks) => {
+                    sample(&mut cases, name, tasks).await?;
                 }
-                Turn::Pair(&Comparison { key, case, reference, tasks }) => {
+                Measurement::Pair(&Comparison { key, case, reference, tasks }) => {
                     let ratio = if round % 2 == 0 {
-                        let time = sample(&cases, &mut series, case, tasks).await?;
-                        time / sample(&cases, &mut series, reference, tasks).await?
+                        let time = sample(&mut cases, case, tasks).await?;
+                        time / sample(&mut cases, reference, tasks).await?
                     } else {
-                        let reference = sample(&cases, &mut series, reference, tasks).await?;
-                        sample(&cases, &mut series, case, tasks).await? / reference
+                        let reference = sample(&mut cases, reference, tasks).await?;
+                        sample(&mut cases, case, tasks).await? / reference
                     };
                     ratios.entry(key).or_default().push(ratio);
                 }
             }
         }
     }
-    let row = |Case { name, note, .. }| {
-        let time = |&tasks: &usize| (tasks, Quartiles::of(series[&(name, tasks)].samples.iter().copied()));
-        Row { name, note, times: tasks.iter().map(time).collect() }
-    };
     let ratios = ratios.into_iter().map(|(key, ratios)| (key, Quartiles::of(ratios))).collect();
-    Ok(Hits { rows: cases.into_iter().map(row).collect(), ratios })
+    Ok(Hits { cases, ratios })
 }
 
-async fn sample(
-    cases: &[Case],
-    series: &mut BTreeMap<(&'static str, usize), Series>,
-    name: &'static str,
-    tasks: usize,
-) -> anyhow::Result<f64> {
-    let case = cases.iter().find(|case| case.name == name).context("unknown case")?;
-    let series = series.get_mut(&(name, tasks)).context("unknown series")?;
+async fn sample(cases: &mut [Case], name: &str, tasks: usize) -> anyhow::Result<f64> {
+    let case = cases.iter_mut().find(|case| case.name == name).with_context(|| format!("no case: {name}"))?;
+    let series = case.series.get_mut(&tasks).with_context(|| format!("{name} is not measured with {tasks} tasks"))?;
     let ns = (case.sampler)(tasks, series.reads).await?;
     series.samples.push(ns);
     Ok(ns)
 }
 
-impl Series {
+impl Case {
     /// Finds the number of reads that take [`SAMPLE`].
-    async fn calibrate(case: &Case, tasks: usize) -> anyhow::Result<Self> {
+    async fn calibrate(&mut self, tasks: usize) -> anyhow::Result<()> {
         let reads = |ns: f64| ((SAMPLE.as_nanos() as f64 / ns.max(1.0)) as usize / tasks.div_ceil(2)).max(20);
-        let ns = (case.sampler)(tasks, 20_000 / tasks).await?;
-        let ns = (case.sampler)(tasks, reads(ns)).await?.min(ns);
-        Ok(Self { reads: reads(ns), samples: Vec::new() })
+        let ns = (self.sampler)(tasks, 20_000 / tasks).await?;
+        let ns = (self.sampler)(tasks, reads(ns)).await?.min(ns);
+        self.series.insert(tasks, Series { reads: reads(ns), samples: Vec::new() });
+        Ok(())
+    }
+
+    /// The times by the number of tasks.
+    fn times(&self) -> impl Iterator<Item = (usize, Quartiles)> {
+        self.series.iter().map(|(tasks, series)| (*tasks, Quartiles::of(series.samples.iter().copied())))
     }
 }
 
@@ -146,7 +137,12 @@ async fn cases(handle: &Handle, threads: usize) -> anyhow::Result<Vec<Case>> {
     let package = |name| format!("{name} {}", version(name).unwrap_or_default());
     macro_rules! case {
         ($name:literal, $note:expr, $reader:expr) => {
-            Case { name: $name, note: $note.into(), sampler: sampler(handle, threads, $reader) }
+            Case {
+                name: $name,
+                note: $note.into(),
+                sampler: sampler(handle, threads, $reader),
+                series: BTreeMap::new(),
+            }
         };
     }
     Ok(vec![
@@ -177,7 +173,8 @@ async fn cases(handle: &Handle, threads: usize) -> anyhow::Result<Vec<Case>> {
 
 impl Hits {
     pub(crate) fn time(&self, name: &str, tasks: usize) -> Option<Quartiles> {
-        self.rows.iter().find(|row| row.name == name)?.times.get(&tasks).copied()
+        let case = self.cases.iter().find(|case| case.name == name)?;
+        case.times().find_map(|(of, time)| (of == tasks).then_some(time))
     }
 
     /// The ratio of a comparison: the quartiles of the ratios of all rounds.
@@ -186,10 +183,10 @@ impl Hits {
     }
 
     pub(crate) fn json(&self) -> Value {
-        let times = |row: &Row| {
-            row.times.iter().map(|(tasks, time)| (tasks.to_string(), json!(time.median))).collect::<Map<_, _>>()
+        let times = |case: &Case| {
+            case.times().map(|(tasks, time)| (tasks.to_string(), json!(time.median))).collect::<Map<_, _>>()
         };
-        self.rows.iter().map(|row| (row.name.to_owned(), json!(times(row)))).collect::<Map<_, _>>().into()
+        self.cases.iter().map(|case| (case.name.to_owned(), json!(times(case)))).collect::<Map<_, _>>().into()
     }
 }
 
@@ -197,15 +194,15 @@ impl fmt::Display for Hits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "The time of a hit: median (first to third quartile). One task: CPU time. More: wall time of a core.\n"
+            "The time of a hit: median (quartiles). With one task, CPU time; with more, wall time of a core.\n"
         )?;
         writeln!(f, "| | 1 task | 2 tasks | 64 tasks on 2 threads | |\n|---|---|---|---|---|")?;
-        for Row { name, note, times } in &self.rows {
-            write!(f, "| {name} |")?;
-            for time in times.values() {
+        for case in &self.cases {
+            write!(f, "| {} |", case.name)?;
+            for (_, time) in case.times() {
                 write!(f, " {time} |")?;
             }
-            writeln!(f, " {note} |")?;
+            writeln!(f, " {} |", case.note)?;
         }
         Ok(())
     }

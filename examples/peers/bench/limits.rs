@@ -14,13 +14,14 @@ pub(crate) struct Limits(Vec<Limit>);
 
 struct Limit {
     key: &'static str,
-    what: String,
+    description: String,
     /// The limit applies to the median.
     measured: Quartiles,
     at_most: f64,
 }
 
-/// The comparisons of hits and the limits of their ratios.
+/// The comparisons of hits and the limits of their ratios. The `seed` is the hand-written provider from which this project
+/// started.
 const HITS: [(Comparison, f64); 10] = [
     (comparison("static_1", "token-cache", "static", 1), 1.6),
     (comparison("static_2", "token-cache", "static", 2), 1.6),
@@ -52,24 +53,24 @@ impl Limits {
         let mut limits = Vec::new();
         for (Comparison { key, case, reference, tasks }, at_most) in HITS {
             let tasks = if tasks == 1 { "1 task".to_owned() } else { format!("{tasks} tasks") };
-            let what = format!("{case} / {reference}, {tasks}");
-            limits.push(Limit { key, what, measured: hits.ratio(key)?, at_most });
+            let description = format!("{case} / {reference}, {tasks}");
+            limits.push(Limit { key, description, measured: hits.ratio(key)?, at_most });
         }
-        let mut add = |key, what: &str, measured, at_most| {
-            limits.push(Limit { key, what: what.to_owned(), measured, at_most });
+        let mut add = |key, description: &str, measured, at_most| {
+            limits.push(Limit { key, description: description.to_owned(), measured, at_most });
         };
         let slowest = "slowest read in a rotation, token-cache / object_store";
         add("rotation_ok", slowest, rotations.ratio(RefreshResult::Success)?, 0.01);
         add("rotation_failed", slowest, rotations.ratio(RefreshResult::Failure)?, 0.01);
         add("wake_100k", "cold start, token-cache / `watch`", cold_starts.ratio(100_000)?, 0.6);
-        for (key, what, measured, at_most) in [
+        for (key, description, measured, at_most) in [
             ("allocs_native", "allocations of `get`", allocations.native, 0.0),
             ("allocs_trait", "allocations of `get_credential`", allocations.through_trait, 1.0),
             ("cache_bytes", "bytes of a cache", allocations.cache_bytes(), 2000.0),
             ("view_bytes", "bytes of a view", allocations.view_bytes(), 1000.0),
             ("thread_bytes", "bytes for each further thread that reads", allocations.bytes_per_thread(), 0.0),
         ] {
-            add(key, what, Quartiles::of([measured]), at_most);
+            add(key, description, Quartiles::of([measured]), at_most);
         }
         Ok(Self(limits))
     }
@@ -96,9 +97,9 @@ impl fmt::Display for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "| figure | | measured (quartiles) | at most | |\n|---|---|---|---|---|")?;
         for limit in &self.0 {
-            let Limit { key, what, measured: Quartiles { first, median, third }, at_most } = limit;
+            let Limit { key, description, measured: Quartiles { first, median, third }, at_most } = limit;
             let verdict = if limit.is_met() { "" } else { "exceeded" };
-            writeln!(f, "| {key} | {what} | {median:.4} ({first:.4} to {third:.4}) | {at_most} | {verdict} |")?;
+            writeln!(f, "| {key} | {description} | {median:.4} ({first:.4} to {third:.4}) | {at_most} | {verdict} |")?;
         }
         Ok(())
     }

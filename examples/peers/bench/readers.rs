@@ -1,5 +1,4 @@
-//! [`Read`]: a read of a cache that stores a token. Each cache has a type of its own, so that reads are not dispatched at run
-//! time.
+//! [`Read`]: a read of a cache that stores a token. Each cache has its own type, so that reads are dispatched statically.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -30,7 +29,7 @@ pub(crate) trait Read: Send + Sync + 'static {
     fn read(&self) -> impl Future<Output = ()> + Send;
 }
 
-/// A cache behind object_store's trait.
+/// A cache that is read through object_store's trait.
 pub(crate) struct Provider(AwsCredentialProvider);
 
 pub(crate) struct NativeGet(TokenCache<Credentials>);
@@ -136,7 +135,7 @@ impl Provider {
         Ok(Self(Arc::new(aws)))
     }
 
-    /// This cache, with a token that is near its expiry, while a refresh is in flight that does not end.
+    /// This cache, with a token near its expiry and a refresh that stays in flight.
     pub(crate) async fn near_expiry() -> anyhow::Result<Self> {
         let source = hour_tokens();
         let cache = builder(SdkSource::new(Source(Arc::clone(&source))))

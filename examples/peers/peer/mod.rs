@@ -1,4 +1,4 @@
-//! [`Peer`]: what a cache must provide to be compared. Each cache has a file of its own.
+//! [`Peer`]: what a cache must provide to be compared. One file for each cache.
 
 mod google;
 pub(crate) mod hand_written;
