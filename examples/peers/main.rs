@@ -1,18 +1,20 @@
-//! This cache and its published peers, side by side: the same scenarios, the same source, one process.
+//! Runs the same scenarios, over the same source and in one process, for token-cache and the published caches that it is
+//! compared with.
 //!
-//! Prints a table. Fails when our own cache does not do as it should.
+//! Prints a table. Exits with an error if token-cache violates its contract.
 
-#![expect(clippy::disallowed_methods, reason = "what is measured here is real time")]
+#![expect(clippy::disallowed_methods, reason = "the scenarios run in real time")]
 
-mod crowd;
-mod exchange;
-mod machine;
+mod callers;
+mod contract;
+mod environment;
+mod format;
+mod outcome;
 mod peer;
-mod promise;
 mod scenario;
-mod script;
+mod source;
 mod table;
-mod tally;
+mod token_endpoint;
 
 use std::panic;
 use std::process::ExitCode;
@@ -20,14 +22,14 @@ use std::process::ExitCode;
 use clap::Parser;
 use futures::future::try_join_all;
 
+use crate::outcome::Outcome;
 use crate::peer::Peer;
 use crate::scenario::Scenario;
-use crate::tally::Tally;
 
 #[derive(Debug, Parser)]
-#[command(about = "token-cache and its published peers, measured side by side")]
+#[command(about = "Compares the behavior of token-cache with that of published caches")]
 struct Args {
-    /// Print the result as a JSON object too, on the last line.
+    /// Also print the results as a JSON object, on the last line.
     #[arg(long)]
     json: bool,
 }
@@ -38,47 +40,39 @@ async fn main() -> anyhow::Result<ExitCode> {
     let peers = peer::all();
     let mut rows = Vec::new();
     for scenario in Scenario::ALL {
-        eprintln!("{scenario:?}: {}", scenario.title());
-        rows.push((scenario, play(scenario, &peers).await?));
+        eprintln!("{}: {}", scenario.id(), scenario.title());
+        rows.push((scenario, run(scenario, &peers).await?));
     }
-    // Our own cache is the first of them.
-    let kept = |(scenario, tallies): &table::Row| tallies.first().is_some_and(|own| promise::is_kept(*scenario, own));
-    let broken: Vec<_> = rows.iter().filter(|row| !kept(row)).map(|(scenario, _)| *scenario).collect();
+    // token-cache is the first peer.
+    let met = |(scenario, outcomes): &table::Row| contract::is_met(*scenario, &outcomes[0]);
+    let failed: Vec<_> = rows.iter().filter(|row| !met(row)).map(|(scenario, _)| *scenario).collect();
 
     println!("{}", table::markdown(&peers, &rows)?);
-    for scenario in &broken {
-        println!("token-cache does not do in {scenario:?} as it should.");
+    for scenario in &failed {
+        println!("token-cache violates its contract in {}.", scenario.id());
     }
     if args.json {
-        println!("{}", table::json(&peers, &rows, &broken));
+        println!("{}", table::json(&peers, &rows, &failed));
     }
-    Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn play(scenario: Scenario, peers: &[Box<dyn Peer>]) -> anyhow::Result<Vec<Tally>> {
-    if scenario.wants_quiet() {
-        let mut tallies = Vec::new();
-        for (index, peer) in peers.iter().enumerate() {
-            let mut tally = scenario.run(&**peer).await?;
-            // Another process may take the core away for longer than is asked of a caller; not three times in a row.
-            for _ in 0..if index == 0 { 2 } else { 0 } {
-                if promise::is_kept(scenario, &tally) {
-                    break;
-                }
-                tally = scenario.run(&**peer).await?;
-            }
-            tallies.push(tally);
+async fn run(scenario: Scenario, peers: &[Box<dyn Peer>]) -> anyhow::Result<Vec<Outcome>> {
+    if scenario.needs_idle_machine() {
+        let mut outcomes = Vec::new();
+        for peer in peers {
+            outcomes.push(scenario.run(&**peer).await?);
         }
-        return Ok(tallies);
+        return Ok(outcomes);
     }
-    // The panics of F are the script's, and what follows from them.
-    let hook = (scenario == Scenario::F).then(panic::take_hook);
+    // Panics are expected here: those of the source, and those that they cause in the caches.
+    let hook = (scenario == Scenario::SourcePanics).then(panic::take_hook);
     if hook.is_some() {
         panic::set_hook(Box::new(|_| {}));
     }
-    let tallies = try_join_all(peers.iter().map(|peer| scenario.run(&**peer))).await;
+    let outcomes = try_join_all(peers.iter().map(|peer| scenario.run(&**peer))).await;
     if let Some(hook) = hook {
         panic::set_hook(hook);
     }
-    tallies
+    outcomes
 }

@@ -1,143 +1,193 @@
-//! [`Scenario`]: what is done to a cache, and what of the outcome goes into the table.
+//! [`Scenario`]: a situation in which every cache is put, and the part of its outcome that the table shows.
 
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use crate::crowd::{Crowd, PATIENCE};
+use crate::callers::{CALL_TIMEOUT, Callers};
+use crate::format::format_ns;
+use crate::outcome::{CallResult, Outcome};
 use crate::peer::Peer;
-use crate::script::{AN_HOUR, Mode, Script};
-use crate::tally::{Span, Tally};
+use crate::source::{Behavior, HOUR, ScriptedSource};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Scenario {
-    A,
-    B,
-    C,
-    D,
-    D2,
-    E,
-    F,
-    G,
-    H,
+    ColdStart,
+    ColdStartSourceDown,
+    NearExpirySlowSource,
+    NearExpirySourceDown,
+    NearExpirySourceDownSequential,
+    FirstCallerCancelled,
+    SourcePanics,
+    ShortLifetime,
+    ExpiredTokens,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 9] =
-        [Self::A, Self::B, Self::C, Self::D, Self::D2, Self::E, Self::F, Self::G, Self::H];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::ColdStart,
+        Self::ColdStartSourceDown,
+        Self::NearExpirySlowSource,
+        Self::NearExpirySourceDown,
+        Self::NearExpirySourceDownSequential,
+        Self::FirstCallerCancelled,
+        Self::SourcePanics,
+        Self::ShortLifetime,
+        Self::ExpiredTokens,
+    ];
 
-    /// What is done, and what the table shows of it.
+    /// A short label, unique among the scenarios.
+    pub(crate) const fn id(self) -> &'static str {
+        match self {
+            Self::ColdStart => "A",
+            Self::ColdStartSourceDown => "B",
+            Self::NearExpirySlowSource => "C",
+            Self::NearExpirySourceDown => "D",
+            Self::NearExpirySourceDownSequential => "D2",
+            Self::FirstCallerCancelled => "E",
+            Self::SourcePanics => "F",
+            Self::ShortLifetime => "G",
+            Self::ExpiredTokens => "H",
+        }
+    }
+
+    /// The situation, and after the colon what the table shows.
     pub(crate) const fn title(self) -> &'static str {
         match self {
-            Self::A => "empty, 100 callers: calls of the source",
-            Self::B => "empty and the source down, 100 callers: calls, slowest caller",
-            Self::C => "5 s left and a source of 500 ms, 100 callers: slowest caller",
-            Self::D => "5 s left and the source down, 100 callers: calls, errors, slowest caller",
-            Self::D2 => "the same, 50 callers 20 ms apart: calls, errors",
-            Self::E => "empty, the first caller goes away in the middle of the fetch: calls, what the other 10 get",
-            Self::F => "empty and the source panics once, 10 callers: calls, what they get, when it works again",
-            Self::G => "tokens live for 5 s, 50 callers 20 ms apart: calls",
-            Self::H => "tokens have expired when they come, 20 callers in a row: calls, what they get",
+            Self::ColdStart => "cold start, 100 callers: source calls",
+            Self::ColdStartSourceDown => "cold start, source down, 100 callers: source calls, slowest caller",
+            Self::NearExpirySlowSource => "5 s left, source takes 500 ms, 100 callers: slowest caller",
+            Self::NearExpirySourceDown => "5 s left, source down, 100 callers: source calls, errors, slowest caller",
+            Self::NearExpirySourceDownSequential => {
+                "5 s left, source down, 50 callers 20 ms apart: source calls, errors"
+            }
+            Self::FirstCallerCancelled => {
+                "cold start, first caller cancelled during the fetch: source calls, results of the other 10"
+            }
+            Self::SourcePanics => "cold start, source panics once, 10 callers: source calls, results, time to recover",
+            Self::ShortLifetime => "tokens live for 5 s, 50 callers 20 ms apart: source calls",
+            Self::ExpiredTokens => "source returns expired tokens, 20 sequential callers: source calls, results",
         }
     }
 
-    /// Whether microseconds count, so that peers have to be measured one after another. The others count calls.
-    pub(crate) const fn wants_quiet(self) -> bool {
-        matches!(self, Self::C | Self::D)
+    /// Whether the table shows times in microseconds. Such a scenario runs for one cache at a time.
+    pub(crate) const fn needs_idle_machine(self) -> bool {
+        matches!(self, Self::NearExpirySlowSource | Self::NearExpirySourceDown)
     }
 
-    pub(crate) async fn run(self, peer: &dyn Peer) -> anyhow::Result<Tally> {
+    pub(crate) async fn run(self, peer: &dyn Peer) -> anyhow::Result<Outcome> {
         match self {
-            Self::A => Ok(Crowd::before(peer, Script::new(USUAL, Mode::Lives(AN_HOUR)))?.rush(100).await),
-            Self::B => Ok(Crowd::before(peer, Script::new(USUAL, Mode::Fails))?.rush(100).await),
-            Self::C => Ok(five_seconds_left(peer, SLOW, Mode::Lives(AN_HOUR)).await?.rush(100).await),
-            Self::D => {
-                let crowd = five_seconds_left(peer, QUICK, Mode::Fails).await?;
-                let before = crowd.script.calls();
-                let tally = crowd.rush(100).await;
-                // What was begun in the background may be still to come.
-                sleep(USUAL).await;
-                Ok(Tally { calls: crowd.script.calls() - before, ..tally })
+            Self::ColdStart => {
+                let source = ScriptedSource::new(SOURCE_DELAY, Behavior::Issue(HOUR));
+                Ok(Callers::new(peer, source)?.concurrent(100).await)
             }
-            Self::D2 => {
-                let crowd = five_seconds_left(peer, QUICK, Mode::Fails).await?;
-                Ok(crowd.queue(50, QUICK, PATIENCE).await)
+            Self::ColdStartSourceDown => {
+                let source = ScriptedSource::new(SOURCE_DELAY, Behavior::Fail);
+                Ok(Callers::new(peer, source)?.concurrent(100).await)
             }
-            Self::E => the_first_goes_away(peer).await,
-            Self::F => a_panic(peer).await,
-            Self::G => {
-                let crowd = Crowd::before(peer, Script::new(USUAL, Mode::Lives(Duration::from_secs(5))))?;
-                Ok(crowd.queue(50, QUICK, PATIENCE).await)
+            Self::NearExpirySlowSource => near_expiry_concurrent(peer, SLOW_DELAY, Behavior::Issue(HOUR)).await,
+            Self::NearExpirySourceDown => near_expiry_concurrent(peer, SHORT_DELAY, Behavior::Fail).await,
+            Self::NearExpirySourceDownSequential => {
+                let callers = near_expiry(peer, SHORT_DELAY, Behavior::Fail).await?;
+                Ok(callers.sequential(50, CALL_INTERVAL, CALL_TIMEOUT).await)
             }
-            Self::H => {
-                let crowd = Crowd::before(peer, Script::new(USUAL, Mode::Expired))?;
-                Ok(crowd.queue(20, Duration::ZERO, Duration::from_millis(200)).await)
+            Self::FirstCallerCancelled => first_caller_cancelled(peer).await,
+            Self::SourcePanics => source_panics(peer).await,
+            Self::ShortLifetime => {
+                let source = ScriptedSource::new(SOURCE_DELAY, Behavior::Issue(Duration::from_secs(5)));
+                Ok(Callers::new(peer, source)?.sequential(50, CALL_INTERVAL, CALL_TIMEOUT).await)
+            }
+            Self::ExpiredTokens => {
+                let source = ScriptedSource::new(SOURCE_DELAY, Behavior::IssueExpired);
+                // google-cloud-auth retries after 10 s, which no caller should wait for.
+                Ok(Callers::new(peer, source)?.sequential(20, Duration::ZERO, 10 * SOURCE_DELAY).await)
             }
         }
     }
 
-    /// What the table shows of `tally`.
-    pub(crate) fn cell(self, tally: &Tally) -> String {
-        let (calls, slowest) = (tally.calls, Span(tally.slowest));
-        let answers = tally.answers();
+    /// The table cell for `outcome`.
+    pub(crate) fn cell(self, outcome: &Outcome) -> String {
+        let calls = outcome.calls;
+        let slowest = format_duration(outcome.slowest);
+        let results = outcome.results();
         match self {
-            Self::A | Self::G if tally.errors + tally.expired + tally.panics + tally.unanswered == 0 => {
-                calls.to_string()
+            Self::ColdStart | Self::ShortLifetime if outcome.all_ok() => calls.to_string(),
+            Self::ColdStart | Self::FirstCallerCancelled | Self::ShortLifetime | Self::ExpiredTokens => {
+                format!("{calls}; {results}")
             }
-            Self::A | Self::E | Self::G | Self::H => format!("{calls}; {answers}"),
-            Self::B if calls == 1 => format!("1, {slowest}, error shared"),
-            Self::B => format!("{calls}, {slowest}"),
-            Self::C if calls > 1 => format!("{slowest}, {calls} calls"),
-            Self::C => slowest.to_string(),
-            Self::D => format!("{calls}, {}, {slowest}", tally.errors),
-            Self::D2 => format!("{calls}, {}", tally.errors),
-            Self::F => {
-                let again = tally.works_again.map_or_else(|| "never".to_owned(), |span| Span(span).to_string());
-                format!("{calls}; {answers}; {again}")
+            Self::ColdStartSourceDown if calls == 1 => format!("1, {slowest}, error shared"),
+            Self::ColdStartSourceDown => format!("{calls}, {slowest}"),
+            Self::NearExpirySlowSource if calls > 1 => format!("{slowest}, {calls} calls"),
+            Self::NearExpirySlowSource => slowest,
+            Self::NearExpirySourceDown => format!("{calls}, {}, {slowest}", outcome.errors),
+            Self::NearExpirySourceDownSequential => format!("{calls}, {}", outcome.errors),
+            Self::SourcePanics => {
+                let recovered = outcome.recovered_after.map_or_else(|| "never".to_owned(), format_duration);
+                format!("{calls}; {results}; {recovered}")
             }
         }
     }
 }
 
-/// A crowd before a cache whose token has 5 s left, and whose source is about to be like this.
-async fn five_seconds_left(peer: &dyn Peer, delay: Duration, mode: Mode) -> anyhow::Result<Crowd> {
-    // Long enough for every peer's pause between two successes to be over.
+/// A cache that stores a token with 5 s left. Further source calls take `delay` and answer with `behavior`.
+async fn near_expiry(peer: &dyn Peer, delay: Duration, behavior: Behavior) -> anyhow::Result<Callers> {
+    // Exceeds the minimum refresh interval of every cache here.
     let pause = Duration::from_millis(1100);
-    let crowd = Crowd::before(peer, Script::new(QUICK, Mode::Lives(Duration::from_secs(5) + pause)))?;
-    crowd.rush(1).await;
-    crowd.script.becomes(delay, mode);
+    let source = ScriptedSource::new(SHORT_DELAY, Behavior::Issue(Duration::from_secs(5) + pause));
+    let callers = Callers::new(peer, source)?;
+    callers.concurrent(1).await;
+    callers.source.set_behavior(delay, behavior);
     sleep(pause).await;
-    Ok(crowd)
+    Ok(callers)
 }
 
-async fn the_first_goes_away(peer: &dyn Peer) -> anyhow::Result<Tally> {
-    let crowd = Crowd::before(peer, Script::new(2 * USUAL, Mode::Lives(AN_HOUR)))?;
-    let first = crowd.one();
-    sleep(USUAL / 2).await;
-    let goes_away = async {
-        sleep(USUAL / 2).await;
+async fn near_expiry_concurrent(peer: &dyn Peer, delay: Duration, behavior: Behavior) -> anyhow::Result<Outcome> {
+    let callers = near_expiry(peer, delay, behavior).await?;
+    let before = callers.source.calls();
+    let outcome = callers.concurrent(100).await;
+    // A background fetch may not have started yet.
+    let start = Instant::now();
+    while callers.source.calls() == before && start.elapsed() < Duration::from_secs(1) {
+        sleep(SHORT_DELAY).await;
+    }
+    // Time for a second call, if the cache makes one.
+    sleep(SOURCE_DELAY).await;
+    Ok(Outcome { calls: callers.source.calls() - before, ..outcome })
+}
+
+async fn first_caller_cancelled(peer: &dyn Peer) -> anyhow::Result<Outcome> {
+    let callers = Callers::new(peer, ScriptedSource::new(2 * SOURCE_DELAY, Behavior::Issue(HOUR)))?;
+    let first = callers.spawn_one();
+    sleep(SOURCE_DELAY / 2).await;
+    let cancel = async {
+        sleep(SOURCE_DELAY / 2).await;
         first.abort();
     };
-    let (tally, ()) = tokio::join!(crowd.rush(10), goes_away);
-    Ok(Tally { calls: crowd.script.calls(), ..tally })
+    let (outcome, ()) = tokio::join!(callers.concurrent(10), cancel);
+    Ok(Outcome { calls: callers.source.calls(), ..outcome })
 }
 
-async fn a_panic(peer: &dyn Peer) -> anyhow::Result<Tally> {
-    let crowd = Crowd::before(peer, Script::new(USUAL, Mode::PanicsOnce))?;
-    let mut tally = crowd.rush(10).await;
-    let after = Instant::now();
-    while tally.works_again.is_none() && after.elapsed() < Duration::from_secs(3) {
-        let answer = crowd.one().await;
-        tally.works_again = matches!(answer, Ok((crate::tally::Got::Token, _))).then(|| after.elapsed());
-        sleep(QUICK).await;
+async fn source_panics(peer: &dyn Peer) -> anyhow::Result<Outcome> {
+    let callers = Callers::new(peer, ScriptedSource::new(SOURCE_DELAY, Behavior::PanicOnce))?;
+    let mut outcome = callers.concurrent(10).await;
+    let start = Instant::now();
+    while outcome.recovered_after.is_none() && start.elapsed() < CALL_TIMEOUT {
+        let call = callers.spawn_one().await;
+        let has_token = call.is_ok_and(|call| call.result == CallResult::Token);
+        outcome.recovered_after = has_token.then(|| start.elapsed());
+        sleep(SHORT_DELAY).await;
     }
-    Ok(tally)
+    Ok(outcome)
 }
 
-/// What the source takes if nothing else is said.
-const USUAL: Duration = Duration::from_millis(50);
+fn format_duration(duration: Duration) -> String {
+    format_ns(duration.as_nanos() as f64)
+}
 
-/// What it takes to be refused, and the pause between callers who come one after another.
-const QUICK: Duration = Duration::from_millis(20);
+/// How long a source call takes unless the scenario says otherwise.
+const SOURCE_DELAY: Duration = Duration::from_millis(50);
+const SHORT_DELAY: Duration = Duration::from_millis(20);
+const SLOW_DELAY: Duration = Duration::from_millis(500);
 
-const SLOW: Duration = Duration::from_millis(500);
+/// The pause between sequential calls.
+const CALL_INTERVAL: Duration = Duration::from_millis(20);

@@ -1,17 +1,17 @@
-//! How many instructions a hit takes in each freshness, as callgrind counts them: the same on a busy machine and on an idle one.
+//! Counts the instructions of a hit with callgrind. The count does not depend on the load of the machine.
 //!
 //! ```sh
-//! cargo install --locked gungraun-runner --version 0.18.2   # and valgrind
+//! cargo install --locked gungraun-runner --version 0.18.2   # needs valgrind
 //! cargo bench -p token-cache-core --bench instructions
 //! ```
 //!
-//! It fails when a hit goes over its budget. On a clock of its own: the machine's is the kernel's to count.
+//! Fails if a hit exceeds its limit. The clock is a manual one: the instructions of a system clock belong to the kernel.
 
 #![allow(
     clippy::unwrap_used,
     missing_docs,
     unused_qualifications,
-    reason = "a benchmark, and what its macros make of it"
+    reason = "a benchmark, and the code that its macros generate"
 )]
 
 use std::hint::black_box;
@@ -30,49 +30,52 @@ use tokio::runtime::{Builder, Runtime};
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A hit that finds what it noted before, in the same tick. A tenth above what it takes.
-const NOTED: u64 = 182;
+/// The limit of a hit whose deadlines have been checked in the current tick: 10 % above the measured count.
+const SAME_TICK: u64 = 182;
 
-/// The first one in a tick, which looks at the time.
-const JUDGED: u64 = 620;
+/// The limit of the first hit in a tick, which checks the deadlines.
+const FIRST_IN_TICK: u64 = 620;
 
 type Token = Arc<&'static str>;
 
-/// A cache in some state. What is left of it keeps that state alive.
-struct Bench {
+/// A cache in a certain state, and what keeps it in that state.
+struct Harness {
     cache: TokenCache<&'static str>,
     view: View<&'static str, usize>,
-    clock: Still,
+    clock: ManualClock,
     _runtime: Runtime,
 }
 
-/// What the source does once it has given its first token.
+/// What the source does after it has returned its first token.
 #[derive(Clone, Copy)]
-enum Then {
+enum Refresh {
     Hangs,
     Fails,
 }
 
-struct Source(Then, AtomicU64);
+struct Source {
+    refresh: Refresh,
+    calls: AtomicU64,
+}
 
 #[async_trait]
 impl TokenSource for Source {
     type Token = &'static str;
 
     async fn fetch(&self) -> Result<TemporaryToken<&'static str>, BoxError> {
-        match (self.1.fetch_add(1, Ordering::Relaxed), self.0) {
+        match (self.calls.fetch_add(1, Ordering::Relaxed), self.refresh) {
             (0, _) => Ok(TemporaryToken::expires_in("a", HOUR)),
-            (_, Then::Hangs) => std::future::pending().await,
-            (_, Then::Fails) => Err("down".into()),
+            (_, Refresh::Hangs) => std::future::pending().await,
+            (_, Refresh::Fails) => Err("the issuer is down".into()),
         }
     }
 }
 
-/// A clock that moves when it is told to, in seconds.
+/// The seconds since its start. Every second is a tick.
 #[derive(Clone, Debug, Default)]
-struct Still(Arc<AtomicU64>);
+struct ManualClock(Arc<AtomicU64>);
 
-impl Clock for Still {
+impl Clock for ManualClock {
     fn now(&self) -> TimePoint {
         let now = Duration::from_secs(self.0.load(Ordering::Relaxed));
         TimePoint::new(now, SystemTime::UNIX_EPOCH + now)
@@ -87,51 +90,52 @@ impl Clock for Still {
     }
 }
 
-/// A cache whose token has `left` of its hour.
-fn with(left: Duration, then: Then) -> Box<Bench> {
-    let clock = Still::default();
-    let cache = TokenCache::builder(Source(then, AtomicU64::new(0))).jitter(0.0).clock(clock.clone()).build();
+/// A cache that stores a token with `remaining` of its lifetime of one hour.
+fn with_remaining(remaining: Duration, refresh: Refresh) -> Box<Harness> {
+    let clock = ManualClock::default();
+    let source = Source { refresh, calls: AtomicU64::new(0) };
+    let cache = TokenCache::builder(source).jitter(0.0).clock(clock.clone()).build();
     let runtime = Builder::new_current_thread().build().unwrap();
     let view = cache.view(|token| token.len());
     runtime.block_on(async {
         view.get().await.unwrap();
-        clock.0.store((HOUR - left).as_secs(), Ordering::Relaxed);
-        // The first decides, the second finds what was decided, and notes it.
+        clock.0.store((HOUR - remaining).as_secs(), Ordering::Relaxed);
+        // The first read decides whether to fetch, and the second checks the deadlines of that decision.
         for _ in 0..3 {
             let _ = cache.get().now_or_never();
             let _ = view.get().now_or_never();
             tokio::task::yield_now().await;
         }
     });
-    Box::new(Bench { cache, view, clock, _runtime: runtime })
+    Box::new(Harness { cache, view, clock, _runtime: runtime })
 }
 
-fn fresh() -> Box<Bench> {
-    expect(with(HOUR, Then::Fails), Freshness::Fresh, false)
+fn fresh() -> Box<Harness> {
+    expect(with_remaining(HOUR, Refresh::Fails), Freshness::Fresh, false)
 }
 
-fn near_expiry_in_flight() -> Box<Bench> {
-    expect(with(4 * MINUTE, Then::Hangs), Freshness::NearExpiry, true)
+fn near_expiry_in_flight() -> Box<Harness> {
+    expect(with_remaining(4 * MINUTE, Refresh::Hangs), Freshness::NearExpiry, true)
 }
 
-fn near_expiry_in_backoff() -> Box<Bench> {
-    expect(with(4 * MINUTE, Then::Fails), Freshness::NearExpiry, false)
+fn near_expiry_in_backoff() -> Box<Harness> {
+    expect(with_remaining(4 * MINUTE, Refresh::Fails), Freshness::NearExpiry, false)
 }
 
-fn too_short_in_backoff() -> Box<Bench> {
-    expect(with(MINUTE / 2, Then::Fails), Freshness::TooShort, false)
+fn too_short_in_backoff() -> Box<Harness> {
+    expect(with_remaining(MINUTE / 2, Refresh::Fails), Freshness::TooShort, false)
 }
 
-fn next_tick() -> Box<Bench> {
-    let bench = fresh();
-    bench.clock.0.fetch_add(1, Ordering::Relaxed);
-    bench
+fn next_tick() -> Box<Harness> {
+    let harness = fresh();
+    harness.clock.0.fetch_add(1, Ordering::Relaxed);
+    harness
 }
 
-fn expect(bench: Box<Bench>, freshness: Freshness, refreshing: bool) -> Box<Bench> {
-    let status = bench.cache.status();
+fn expect(harness: Box<Harness>, freshness: Freshness, refreshing: bool) -> Box<Harness> {
+    let status = harness.cache.status();
     assert!(status.freshness == freshness && status.refreshing == refreshing, "{status:?}");
-    bench
+    harness
 }
 
 #[library_benchmark]
@@ -139,39 +143,39 @@ fn expect(bench: Box<Bench>, freshness: Freshness, refreshing: bool) -> Box<Benc
 #[bench::near_expiry_in_flight(near_expiry_in_flight())]
 #[bench::near_expiry_in_backoff(near_expiry_in_backoff())]
 #[bench::too_short_in_backoff(too_short_in_backoff())]
-fn get(bench: Box<Bench>) -> (Token, Box<Bench>) {
-    (black_box(&bench.cache).get().now_or_never().unwrap().unwrap(), bench)
+fn get(harness: Box<Harness>) -> (Token, Box<Harness>) {
+    (black_box(&harness.cache).get().now_or_never().unwrap().unwrap(), harness)
 }
 
 #[library_benchmark]
 #[bench::fresh(fresh())]
 #[bench::near_expiry_in_flight(near_expiry_in_flight())]
-fn view(bench: Box<Bench>) -> (Arc<usize>, Box<Bench>) {
-    (black_box(&bench.view).get().now_or_never().unwrap().unwrap(), bench)
+fn view(harness: Box<Harness>) -> (Arc<usize>, Box<Harness>) {
+    (black_box(&harness.view).get().now_or_never().unwrap().unwrap(), harness)
 }
 
 #[library_benchmark]
 #[bench::next_tick(next_tick())]
-fn get_judged(bench: Box<Bench>) -> (Token, Box<Bench>) {
-    (black_box(&bench.cache).get().now_or_never().unwrap().unwrap(), bench)
+fn get_first_in_tick(harness: Box<Harness>) -> (Token, Box<Harness>) {
+    (black_box(&harness.cache).get().now_or_never().unwrap().unwrap(), harness)
 }
 
 library_benchmark_group!(
-    name = noted;
-    config = budget(NOTED);
+    name = same_tick;
+    config = limit(SAME_TICK);
     benchmarks = get, view
 );
 
 library_benchmark_group!(
-    name = judged;
-    config = budget(JUDGED);
-    benchmarks = get_judged
+    name = first_in_tick;
+    config = limit(FIRST_IN_TICK);
+    benchmarks = get_first_in_tick
 );
 
-fn budget(instructions: u64) -> LibraryBenchmarkConfig {
+fn limit(instructions: u64) -> LibraryBenchmarkConfig {
     let mut config = LibraryBenchmarkConfig::default();
     config.tool(Callgrind::default().hard_limits([(EventKind::Ir, instructions)]));
     config
 }
 
-main!(library_benchmark_groups = noted, judged);
+main!(library_benchmark_groups = same_tick, first_in_tick);

@@ -1,5 +1,5 @@
-//! What a rotation costs those who read: 64 readers in a loop, while a token comes to the time at which it is refreshed, and
-//! the source takes 200 ms to answer, or to fail.
+//! The time of reads during a rotation: 64 readers read in a loop while the token becomes due for a refresh, and the
+//! source takes 200 ms to answer or to fail.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -16,80 +16,84 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::time::{sleep_until, timeout_at};
 
-use crate::core::Core;
-use crate::peer::smithy::Lazy;
-use crate::peer::{self, Caller, Peer};
-use crate::script::{AN_HOUR, Mode, Script};
-use crate::stats::{Spread, time};
+use crate::peer::smithy::LazyIdentityCache;
+use crate::peer::{self, Peer, PeerCache};
+use crate::run_delay;
+use crate::source::{Behavior, HOUR, ScriptedSource};
+use crate::stats::Quartiles;
 
+/// The result of the refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum RefreshResult {
     Success,
     Failure,
 }
 
-/// One who is read, with how much left it begins to refresh.
+/// A cache that is measured, and the remaining lifetime at which it refreshes.
 struct Subject {
     name: &'static str,
     peer: Box<dyn Peer>,
-    window: Duration,
+    refresh_window: Duration,
 }
 
-/// What came of one subject and one outcome, in all rounds.
+pub(crate) struct Rotations(Vec<Rotation>);
+
+/// All rounds of one cache with one result of the refresh.
 pub(crate) struct Rotation {
     pub(crate) name: &'static str,
-    pub(crate) outcome: Outcome,
+    result: RefreshResult,
     rounds: Vec<Round>,
 }
 
 struct Round {
     latency: Histogram<u64>,
-    /// The slowest read, less what it waited for a core.
-    own: u64,
+    /// The slowest read without its run delay, in nanoseconds.
+    slowest_without_run_delay: u64,
+    /// Reads that were not ready at their first poll.
     waited: u64,
     calls: u64,
-    /// The slowest read of those that began in each millisecond, in nanoseconds.
+    /// The slowest read that started in each millisecond, in nanoseconds.
     timeline: Vec<u64>,
 }
-
-pub(crate) struct Rotations(Vec<Rotation>);
 
 const ROUNDS: usize = 15;
 const READERS: usize = 64;
 
-/// What the source takes.
-const FETCH: Duration = Duration::from_millis(200);
+/// The duration of a source call.
+const SOURCE_DELAY: Duration = Duration::from_millis(200);
 
-/// For how long it is watched before the token is due, and in all.
-pub(crate) const BEFORE: Duration = Duration::from_millis(50);
-const WATCHED: Duration = Duration::from_millis(350);
+/// The readers start this long before the token is due for a refresh.
+const LEAD: Duration = Duration::from_millis(50);
 
-/// Between two subjects: no one's readers are in another's way.
+/// How long the readers read.
+const OBSERVATION: Duration = Duration::from_millis(350);
+
+/// The time for one cache. Longer than its readers read, so that those of two caches do not overlap.
 const SLOT: Duration = Duration::from_millis(400);
 
-/// Long enough for every peer's pause between two successes to be over.
+/// Exceeds the minimum refresh interval of every cache.
 const PAUSE: Duration = Duration::from_millis(1150);
 
 pub(crate) fn measure(runtime: &Runtime) -> anyhow::Result<Rotations> {
     let subjects = subjects();
-    let mut rotations: Vec<_> = [Outcome::Success, Outcome::Failure]
+    let mut rotations: Vec<_> = [RefreshResult::Success, RefreshResult::Failure]
         .into_iter()
-        .flat_map(|outcome| subjects.iter().map(move |subject| (subject, outcome)))
-        .map(|(subject, outcome)| (subject, Rotation { name: subject.name, outcome, rounds: Vec::new() }))
+        .flat_map(|result| subjects.iter().map(move |subject| (subject, result)))
+        .map(|(subject, result)| (subject, Rotation { name: subject.name, result, rounds: Vec::new() }))
         .collect();
     runtime.block_on(async {
         for round in 0..ROUNDS {
-            // All are made ready together, each for a time of its own, and nobody is always first.
-            let mut ready = Vec::new();
+            // All caches are prepared together, each to be due at its own time. Every round starts with another cache.
+            let mut prepared = Vec::new();
             let start = Instant::now() + PAUSE;
-            for turn in 0..rotations.len() {
-                let index = (round + turn) % rotations.len();
+            for slot in 0..rotations.len() {
+                let index = (round + slot) % rotations.len();
                 let (subject, rotation) = &rotations[index];
-                let due = start + SLOT * turn.try_into()?;
-                ready.push((index, due, prepare(subject, rotation.outcome, due).await?));
+                let due = start + SLOT * slot.try_into()?;
+                prepared.push((index, due, prepare(subject, rotation.result, due).await?));
             }
-            for (index, due, (script, caller)) in ready {
-                rotations[index].1.rounds.push(watch(&script, &caller, due).await?);
+            for (index, due, (source, cache)) in prepared {
+                rotations[index].1.rounds.push(observe(&source, &cache, due).await?);
             }
         }
         Ok(Rotations(rotations.into_iter().map(|(_, rotation)| rotation).collect()))
@@ -97,60 +101,71 @@ pub(crate) fn measure(runtime: &Runtime) -> anyhow::Result<Rotations> {
 }
 
 fn subjects() -> Vec<Subject> {
-    let window = |name| match name {
-        // Whoever refreshes by a timer of its own, has no reader to hold up.
+    let refresh_window = |name| match name {
+        // It refreshes by a timer, so that no read is involved in a refresh.
         "google-cloud-auth" => None,
         "AWS SDK, lazy" => Some(Duration::ZERO),
         _ => Some(Duration::from_secs(300)),
     };
-    // The window of the AWS SDK's cache has a jitter that cannot be turned off. Here it has none, and is as due at the expiry.
-    let all = peer::all().into_iter().filter(|peer| peer.name() != "AWS SDK, lazy");
-    let peers = all.chain([Box::new(NoWindow) as Box<dyn Peer>, Box::new(Nothing)]);
-    peers.filter_map(|peer| Some(Subject { name: peer.name(), window: window(peer.name())?, peer })).collect()
+    // The AWS SDK draws its refresh window at random from 5 s to 10 s. `NoBufferTime` makes the time of the refresh known.
+    let published = peer::all().into_iter().filter(|peer| peer.name() != "AWS SDK, lazy");
+    let peers = published.chain([Box::new(NoBufferTime) as Box<dyn Peer>, Box::new(NoCache)]);
+    let subject =
+        |peer: Box<dyn Peer>| Some(Subject { name: peer.name(), refresh_window: refresh_window(peer.name())?, peer });
+    peers.filter_map(subject).collect()
 }
 
-/// A cache whose token is due for a refresh at `due`, and whose source will by then take its time.
-async fn prepare(subject: &Subject, outcome: Outcome, due: Instant) -> anyhow::Result<(Arc<Script>, Arc<dyn Caller>)> {
-    let left = due.saturating_duration_since(Instant::now());
-    let script = Arc::new(Script::new(Duration::ZERO, Mode::Lives(subject.window + left)));
-    let caller = subject.peer.fresh(Arc::clone(&script))?;
-    caller.get().await?;
-    script.becomes(FETCH, if outcome == Outcome::Success { Mode::Lives(AN_HOUR) } else { Mode::Fails });
-    Ok((script, caller))
+/// A cache whose token is due for a refresh at `due`.
+async fn prepare(
+    subject: &Subject,
+    result: RefreshResult,
+    due: Instant,
+) -> anyhow::Result<(Arc<ScriptedSource>, Arc<dyn PeerCache>)> {
+    let lifetime = subject.refresh_window + due.saturating_duration_since(Instant::now());
+    let source = Arc::new(ScriptedSource::new(Duration::ZERO, Behavior::Issue(lifetime)));
+    let cache = subject.peer.build(Arc::clone(&source))?;
+    cache.get().await?;
+    let refresh = match result {
+        RefreshResult::Success => Behavior::Issue(HOUR),
+        RefreshResult::Failure => Behavior::Fail,
+    };
+    source.set_behavior(SOURCE_DELAY, refresh);
+    Ok((source, cache))
 }
 
-async fn watch(script: &Script, caller: &Arc<dyn Caller>, due: Instant) -> anyhow::Result<Round> {
-    let (start, calls) = (due - BEFORE, script.calls());
+async fn observe(source: &ScriptedSource, cache: &Arc<dyn PeerCache>, due: Instant) -> anyhow::Result<Round> {
+    let (start, calls) = (due - LEAD, source.calls());
     sleep_until(start.into()).await;
-    let readers: Vec<_> = (0..READERS).map(|_| tokio::spawn(read(Arc::clone(caller), start))).collect();
+    let readers: Vec<_> = (0..READERS).map(|_| tokio::spawn(read(Arc::clone(cache), start))).collect();
     let mut round = Round::new()?;
     for reader in readers {
         round.add(reader.await??)?;
     }
-    round.calls = script.calls() - calls;
+    round.calls = source.calls() - calls;
     Ok(round)
 }
 
-/// Reads until the time is over. A read that is not answered by then counts with what it has waited.
-async fn read(caller: Arc<dyn Caller>, start: Instant) -> anyhow::Result<Round> {
-    let (mut round, end) = (Round::new()?, start + WATCHED);
+/// One reader. A read that has not ended when the observation does counts with the time that it has taken until then.
+async fn read(cache: Arc<dyn PeerCache>, observation: Instant) -> anyhow::Result<Round> {
+    let (mut round, observation_end) = (Round::new()?, observation + OBSERVATION);
     loop {
-        let began = Instant::now();
-        if began >= end {
+        let start = Instant::now();
+        if start >= observation_end {
             return Ok(round);
         }
-        Core::begins(began);
-        let began = Instant::now();
-        let mut read = pin!(caller.get());
+        run_delay::start(start);
+        let start = Instant::now();
+        let mut read = pin!(cache.get());
         let waits = poll_fn(|context| Poll::Ready(read.as_mut().poll(context).is_pending())).await;
         if waits {
             round.waited += 1;
-            let _ = timeout_at(end.into(), read).await;
+            let _ = timeout_at(observation_end.into(), read).await;
         }
-        let (ended, took) = (Instant::now(), began.elapsed());
-        // One that waited may have ended on another thread, and had no core because it wanted none.
-        let own = if waits { took } else { Core::ends(ended, took) };
-        round.record(began.saturating_duration_since(start), took, own);
+        let end = Instant::now();
+        let took = end - start;
+        // A read that waited may have ended on another thread.
+        let without_run_delay = if waits { took } else { run_delay::subtract(end, took) };
+        round.record(start.saturating_duration_since(observation), took, without_run_delay);
         tokio::task::yield_now().await;
     }
 }
@@ -158,14 +173,14 @@ async fn read(caller: Arc<dyn Caller>, start: Instant) -> anyhow::Result<Round> 
 impl Round {
     fn new() -> anyhow::Result<Self> {
         let latency = Histogram::new_with_bounds(1, 60_000_000_000, 3)?;
-        let timeline = vec![0; WATCHED.as_millis() as usize];
-        Ok(Self { latency, own: 0, waited: 0, calls: 0, timeline })
+        let timeline = vec![0; OBSERVATION.as_millis() as usize];
+        Ok(Self { latency, slowest_without_run_delay: 0, waited: 0, calls: 0, timeline })
     }
 
-    fn record(&mut self, at: Duration, took: Duration, own: Duration) {
-        let ns = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+    fn record(&mut self, at: Duration, took: Duration, without_run_delay: Duration) {
+        let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.latency.saturating_record(ns(took));
-        self.own = self.own.max(ns(own));
+        self.slowest_without_run_delay = self.slowest_without_run_delay.max(ns(without_run_delay));
         if let Some(slowest) = self.timeline.get_mut(at.as_millis() as usize) {
             *slowest = ns(took).max(*slowest);
         }
@@ -173,19 +188,19 @@ impl Round {
 
     fn add(&mut self, other: Self) -> anyhow::Result<()> {
         self.latency.add(other.latency)?;
-        self.own = self.own.max(other.own);
+        self.slowest_without_run_delay = self.slowest_without_run_delay.max(other.slowest_without_run_delay);
         self.waited += other.waited;
-        for (all, one) in self.timeline.iter_mut().zip(other.timeline) {
-            *all = one.max(*all);
+        for (slowest, other) in self.timeline.iter_mut().zip(other.timeline) {
+            *slowest = other.max(*slowest);
         }
         Ok(())
     }
 }
 
-/// The AWS SDK's cache, when it refreshes at the expiry.
-struct NoWindow;
+/// The AWS SDK's cache with a `buffer_time` of zero: it refreshes when the token expires.
+struct NoBufferTime;
 
-impl Peer for NoWindow {
+impl Peer for NoBufferTime {
     fn name(&self) -> &'static str {
         "AWS SDK, lazy"
     }
@@ -198,17 +213,17 @@ impl Peer for NoWindow {
         "with a `buffer_time` of zero"
     }
 
-    fn fresh(&self, script: Arc<Script>) -> anyhow::Result<Arc<dyn Caller>> {
-        Ok(Arc::new(Lazy::new(IdentityCache::lazy().buffer_time(Duration::ZERO), script)?))
+    fn build(&self, source: Arc<ScriptedSource>) -> anyhow::Result<Arc<dyn PeerCache>> {
+        Ok(Arc::new(LazyIdentityCache::new(IdentityCache::lazy().buffer_time(Duration::ZERO), source)?))
     }
 }
 
-/// No cache: what the machine alone does to a reader.
-struct Nothing;
+/// Returns a constant: shows what the machine does to a read.
+struct NoCache;
 
-impl Peer for Nothing {
+impl Peer for NoCache {
     fn name(&self) -> &'static str {
-        "nothing at all"
+        "no cache"
     }
 
     fn package(&self) -> Option<&'static str> {
@@ -216,42 +231,45 @@ impl Peer for Nothing {
     }
 
     fn note(&self) -> &'static str {
-        "an answer at once"
+        "a constant"
     }
 
-    fn fresh(&self, _: Arc<Script>) -> anyhow::Result<Arc<dyn Caller>> {
+    fn build(&self, _: Arc<ScriptedSource>) -> anyhow::Result<Arc<dyn PeerCache>> {
         Ok(Arc::new(Self))
     }
 }
 
 #[async_trait]
-impl Caller for Nothing {
+impl PeerCache for NoCache {
     async fn get(&self) -> anyhow::Result<usize> {
         Ok(0)
     }
 }
 
 impl Rotations {
-    /// The slowest read of this cache over that of object_store's, each less what it waited for a core.
-    pub(crate) fn ratio(&self, outcome: Outcome) -> anyhow::Result<f64> {
-        let slowest = |name| {
-            let rotation = self.of(outcome).find(|rotation| rotation.name == name);
-            rotation.map(|rotation| rotation.own().median).context("not measured")
+    /// The slowest read of this cache divided by that of object_store's cache in the same round, both without run delay.
+    pub(crate) fn ratio(&self, result: RefreshResult) -> anyhow::Result<Quartiles> {
+        let rounds = |name| {
+            let rotation = self.with_result(result).find(|rotation| rotation.name == name);
+            rotation.map(|rotation| &rotation.rounds).with_context(|| format!("{name} was not measured"))
         };
-        Ok(slowest("token-cache")? / slowest("object_store")?)
+        let rounds = rounds("token-cache")?.iter().zip(rounds("object_store")?);
+        Ok(Quartiles::of(rounds.map(|(case, reference)| {
+            case.slowest_without_run_delay as f64 / reference.slowest_without_run_delay as f64
+        })))
     }
 
-    pub(crate) fn of(&self, outcome: Outcome) -> impl Iterator<Item = &Rotation> {
-        self.0.iter().filter(move |rotation| rotation.outcome == outcome)
+    pub(crate) fn with_result(&self, result: RefreshResult) -> impl Iterator<Item = &Rotation> {
+        self.0.iter().filter(move |rotation| rotation.result == result)
     }
 
     pub(crate) fn json(&self) -> Value {
         let json = |rotation: &Rotation| {
             json!({
                 "name": rotation.name,
-                "outcome": format!("{:?}", rotation.outcome),
+                "result": format!("{:?}", rotation.result),
                 "slowest_ns": rotation.slowest().median,
-                "slowest_own_ns": rotation.own().median,
+                "slowest_without_run_delay_ns": rotation.slowest_without_run_delay().median,
                 "p999_ns": rotation.p999().median,
                 "waited": rotation.waited().median,
                 "calls": rotation.calls().median,
@@ -262,68 +280,60 @@ impl Rotations {
 }
 
 impl Rotation {
-    fn slowest(&self) -> Spread {
-        self.spread(|round| round.latency.max())
+    fn slowest(&self) -> Quartiles {
+        self.quartiles(|round| round.latency.max())
     }
 
-    fn own(&self) -> Spread {
-        self.spread(|round| round.own)
+    fn slowest_without_run_delay(&self) -> Quartiles {
+        self.quartiles(|round| round.slowest_without_run_delay)
     }
 
-    fn p999(&self) -> Spread {
-        self.spread(|round| round.latency.value_at_quantile(0.999))
+    fn p999(&self) -> Quartiles {
+        self.quartiles(|round| round.latency.value_at_quantile(0.999))
     }
 
-    fn waited(&self) -> Spread {
-        self.spread(|round| round.waited)
+    fn waited(&self) -> Quartiles {
+        self.quartiles(|round| round.waited)
     }
 
-    fn calls(&self) -> Spread {
-        self.spread(|round| round.calls)
+    fn calls(&self) -> Quartiles {
+        self.quartiles(|round| round.calls)
     }
 
-    fn spread(&self, of: impl Fn(&Round) -> u64) -> Spread {
-        Spread::of(self.rounds.iter().map(|round| of(round) as f64).collect())
+    fn quartiles(&self, value: impl Fn(&Round) -> u64) -> Quartiles {
+        Quartiles::of(self.rounds.iter().map(|round| value(round) as f64))
     }
 
-    /// The slowest read of those that began in each millisecond: the median of the rounds, where there was any.
+    /// For each millisecond since the token was due, the slowest read that started in it, in nanoseconds: the median of the
+    /// rounds. Leaves out milliseconds in which no read started.
     pub(crate) fn timeline(&self) -> impl Iterator<Item = (f64, f64)> {
-        (0..WATCHED.as_millis() as usize).filter_map(|ms| {
-            let at = |round: &Round| round.timeline.get(ms).copied().filter(|ns| *ns > 0).map(|ns| ns as f64);
-            let slowest = Spread::of(self.rounds.iter().filter_map(at).collect()).median;
-            slowest.is_finite().then_some((ms as f64 - BEFORE.as_millis() as f64, slowest))
+        (0..OBSERVATION.as_millis() as usize).filter_map(|ms| {
+            let slowest = |round: &Round| round.timeline.get(ms).copied().filter(|ns| *ns > 0).map(|ns| ns as f64);
+            let median = Quartiles::of(self.rounds.iter().filter_map(slowest)).median;
+            median.is_finite().then_some((ms as f64 - LEAD.as_millis() as f64, median))
         })
     }
 }
 
 impl fmt::Display for Rotations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for outcome in [Outcome::Success, Outcome::Failure] {
+        for (result, what) in [(RefreshResult::Success, "answers"), (RefreshResult::Failure, "fails")] {
+            writeln!(f, "A rotation with 64 readers, whose source {what} after 200 ms: medians of {ROUNDS} rounds.\n")?;
             writeln!(
                 f,
-                "What a rotation costs 64 readers, whose source takes 200 ms ({outcome:?}): medians of {ROUNDS} rounds.\n"
+                "| | slowest read (quartiles) | without run delay | p99.9 | reads that waited | source calls |"
             )?;
-            writeln!(
-                f,
-                "| | slowest read (quartiles) | less its wait for a core | p99.9 | reads that waited | source calls |\n|---|---|---|---|---|---|"
-            )?;
-            for rotation in self.of(outcome) {
-                let Spread { low, median, high } = rotation.slowest();
-                let own = rotation.own();
-                let (p999, waited, calls) = (rotation.p999(), rotation.waited(), rotation.calls());
+            writeln!(f, "|---|---|---|---|---|---|")?;
+            for rotation in self.with_result(result) {
                 writeln!(
                     f,
-                    "| {} | {} ({} to {}) | {} ({} to {}) | {} | {} | {} |",
+                    "| {} | {} | {} | {} | {} | {} |",
                     rotation.name,
-                    time(median),
-                    time(low),
-                    time(high),
-                    time(own.median),
-                    time(own.low),
-                    time(own.high),
-                    time(p999.median),
-                    waited.median,
-                    calls.median
+                    rotation.slowest(),
+                    rotation.slowest_without_run_delay(),
+                    rotation.p999(),
+                    rotation.waited().median,
+                    rotation.calls().median
                 )?;
             }
             writeln!(f)?;

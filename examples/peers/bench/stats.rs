@@ -1,28 +1,30 @@
-//! Medians.
+//! [`Quartiles`] of the rounds of a measurement.
 
-/// The median and the quartiles of some rounds.
+use std::fmt;
+
+use crate::format::format_ns;
+
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Spread {
-    pub(crate) low: f64,
+pub(crate) struct Quartiles {
+    pub(crate) first: f64,
     pub(crate) median: f64,
-    pub(crate) high: f64,
+    pub(crate) third: f64,
 }
 
-impl Spread {
-    pub(crate) fn of(mut rounds: Vec<f64>) -> Self {
-        rounds.sort_by(f64::total_cmp);
-        let at = |share: usize| rounds.get((rounds.len().max(1) - 1) * share / 4).copied().unwrap_or(f64::NAN);
-        Self { low: at(1), median: at(2), high: at(3) }
+impl Quartiles {
+    /// The quartiles of `values`, or NaN if there are none.
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let mut values: Vec<_> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let quarter =
+            |number: usize| values.get(values.len().saturating_sub(1) * number / 4).copied().unwrap_or(f64::NAN);
+        Self { first: quarter(1), median: quarter(2), third: quarter(3) }
     }
 }
 
-/// To three digits, in the unit that fits.
-pub(crate) fn time(ns: f64) -> String {
-    let (value, unit) = match ns {
-        ns if ns < 1e3 => (ns, "ns"),
-        ns if ns < 1e6 => (ns / 1e3, "µs"),
-        ns if ns < 1e9 => (ns / 1e6, "ms"),
-        _ => (ns / 1e9, "s"),
-    };
-    if value < 100.0 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+/// Formats them as times in nanoseconds: the median, and the other quartiles in brackets.
+impl fmt::Display for Quartiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} to {})", format_ns(self.median), format_ns(self.first), format_ns(self.third))
+    }
 }

@@ -1,4 +1,4 @@
-//! Google's cache, which is private: it sits in the credentials of an external account.
+//! The token cache of google-cloud-auth. It is private, so it is reached through external account credentials.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use google_cloud_auth::errors::SubjectTokenProviderError;
 use http::Extensions;
 use http::header::AUTHORIZATION;
 
-use super::{Caller, Peer};
-use crate::exchange::Exchange;
-use crate::script::{Down, Script};
+use super::{Peer, PeerCache};
+use crate::source::{ScriptedSource, SourceError};
+use crate::token_endpoint::TokenEndpoint;
 
 pub(crate) struct Google;
 
 #[derive(Debug)]
-struct Source(Arc<Script>);
+struct Source(Arc<ScriptedSource>);
 
 struct ExternalAccount {
     credentials: Credentials,
-    /// Served for as long as this is.
-    _exchange: Exchange,
+    /// Serves the credentials until it is dropped.
+    _endpoint: TokenEndpoint,
 }
 
 impl Peer for Google {
@@ -36,44 +36,44 @@ impl Peer for Google {
     }
 
     fn note(&self) -> &'static str {
-        "the credentials of an external account, whose subject tokens are the source, and whose exchange for an access token \
-         is a server on loopback that answers at once. It fetches by a timer of its own, from its construction on: with less \
-         than 240 s left, or after an error, every 10 s. So in C, D, D2, E and G no caller has any part in a fetch, and a \
-         token of 5 s leaves a hole of 5 s that is not seen here. In H callers wait for that timer"
+        "external account credentials: the source provides the subject tokens, and a server on loopback exchanges them for \
+         access tokens without a delay. A background task fetches from construction on, by a timer: every 10 s after an \
+         error or with less than 240 s left. In C, D, D2, E and G callers therefore never start a fetch, and the 5 s without \
+         a valid token that follow a token of 5 s are not visible here. In H callers wait for the timer"
     }
 
-    fn fresh(&self, script: Arc<Script>) -> anyhow::Result<Arc<dyn Caller>> {
-        let exchange = Exchange::start(Arc::clone(&script))?;
-        let credentials = ProgrammaticBuilder::new(Arc::new(Source(script)))
+    fn build(&self, source: Arc<ScriptedSource>) -> anyhow::Result<Arc<dyn PeerCache>> {
+        let endpoint = TokenEndpoint::start(Arc::clone(&source))?;
+        let credentials = ProgrammaticBuilder::new(Arc::new(Source(source)))
             .with_audience("peers")
             .with_subject_token_type("urn:ietf:params:oauth:token-type:jwt")
-            .with_token_url(exchange.url())
+            .with_token_url(endpoint.url())
             .build()?;
-        Ok(Arc::new(ExternalAccount { credentials, _exchange: exchange }))
+        Ok(Arc::new(ExternalAccount { credentials, _endpoint: endpoint }))
     }
 }
 
 impl SubjectTokenProvider for Source {
-    type Error = Down;
+    type Error = SourceError;
 
-    async fn subject_token(&self) -> Result<SubjectToken, Down> {
+    async fn subject_token(&self) -> Result<SubjectToken, SourceError> {
         Ok(Builder::new(self.0.fetch().await?.number.to_string()).build())
     }
 }
 
-impl SubjectTokenProviderError for Down {
+impl SubjectTokenProviderError for SourceError {
     fn is_transient(&self) -> bool {
         true
     }
 }
 
 #[async_trait]
-impl Caller for ExternalAccount {
+impl PeerCache for ExternalAccount {
     async fn get(&self) -> anyhow::Result<usize> {
         let CacheableResource::New { data, .. } = self.credentials.headers(Extensions::new()).await? else {
-            anyhow::bail!("not modified since nothing");
+            anyhow::bail!("`NotModified`, although the request had no entity tag");
         };
-        let bearer = data.get(AUTHORIZATION).context("no token in the headers")?.to_str()?;
+        let bearer = data.get(AUTHORIZATION).context("the headers contain no token")?.to_str()?;
         Ok(bearer.trim_start_matches("Bearer ").parse()?)
     }
 }

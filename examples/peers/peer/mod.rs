@@ -1,7 +1,7 @@
-//! [`Peer`]: what a cache has to offer to be measured. One file for each.
+//! [`Peer`]: what a cache must provide to be compared. One file for each cache.
 
 mod google;
-mod hand_written;
+pub(crate) mod hand_written;
 mod moka;
 pub(crate) mod object_store;
 pub(crate) mod smithy;
@@ -11,30 +11,30 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::script::Script;
+use crate::source::ScriptedSource;
 
-/// A kind of cache.
+/// A cache implementation, published or hand-written.
 pub(crate) trait Peer: Send + Sync {
     fn name(&self) -> &'static str;
 
-    /// The package it comes in, where it is published.
+    /// The package that contains it, if it is published.
     fn package(&self) -> Option<&'static str>;
 
-    /// How it is driven here, in a sentence or two.
+    /// How it is configured and driven here, in a sentence or two.
     fn note(&self) -> &'static str;
 
-    /// A new, empty cache over `script`.
-    fn fresh(&self, script: Arc<Script>) -> anyhow::Result<Arc<dyn Caller>>;
+    /// Builds an empty cache over `source`.
+    fn build(&self, source: Arc<ScriptedSource>) -> anyhow::Result<Arc<dyn PeerCache>>;
 }
 
-/// A cache, as those see it who want tokens.
+/// A cache of a [`Peer`].
 #[async_trait]
-pub(crate) trait Caller: Send + Sync {
-    /// The number of the token that was handed out.
+pub(crate) trait PeerCache: Send + Sync {
+    /// Returns the number of the token that the cache returns.
     async fn get(&self) -> anyhow::Result<usize>;
 }
 
-/// All of them, our own first.
+/// All caches. token-cache is the first.
 pub(crate) fn all() -> Vec<Box<dyn Peer>> {
     vec![
         Box::new(token_cache::TokenCachePeer),

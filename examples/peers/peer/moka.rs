@@ -1,4 +1,4 @@
-//! moka, as one would use it for a token: an entry that expires before the token does, and `try_get_with`.
+//! moka, with one entry that expires before its token does.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -8,16 +8,16 @@ use async_trait::async_trait;
 use moka::Expiry;
 use moka::future::Cache;
 
-use super::{Caller, Peer};
-use crate::script::{Issued, Script};
+use super::{Peer, PeerCache};
+use crate::source::{IssuedToken, ScriptedSource};
 
 pub(crate) struct Moka;
 
-struct BeforeItsExpiry;
+struct TokenExpiry;
 
-struct Entry {
-    cache: Cache<(), Issued>,
-    script: Arc<Script>,
+struct MokaCache {
+    cache: Cache<(), IssuedToken>,
+    source: Arc<ScriptedSource>,
 }
 
 impl Peer for Moka {
@@ -30,26 +30,26 @@ impl Peer for Moka {
     }
 
     fn note(&self) -> &'static str {
-        "`try_get_with` on a `future::Cache` of one entry, which an `Expiry` ends 300 s before its token"
+        "`try_get_with` on a `future::Cache` with one entry, which an `Expiry` removes 300 s before its token expires"
     }
 
-    fn fresh(&self, script: Arc<Script>) -> anyhow::Result<Arc<dyn Caller>> {
-        let cache = Cache::builder().max_capacity(1).expire_after(BeforeItsExpiry).build();
-        Ok(Arc::new(Entry { cache, script }))
+    fn build(&self, source: Arc<ScriptedSource>) -> anyhow::Result<Arc<dyn PeerCache>> {
+        let cache = Cache::builder().max_capacity(1).expire_after(TokenExpiry).build();
+        Ok(Arc::new(MokaCache { cache, source }))
     }
 }
 
-impl Expiry<(), Issued> for BeforeItsExpiry {
-    fn expire_after_create(&self, (): &(), issued: &Issued, _: Instant) -> Option<Duration> {
+impl Expiry<(), IssuedToken> for TokenExpiry {
+    fn expire_after_create(&self, (): &(), issued: &IssuedToken, _: Instant) -> Option<Duration> {
         let remaining = issued.expires_at.duration_since(SystemTime::now()).unwrap_or_default();
         Some(remaining.saturating_sub(Duration::from_secs(300)))
     }
 }
 
 #[async_trait]
-impl Caller for Entry {
+impl PeerCache for MokaCache {
     async fn get(&self) -> anyhow::Result<usize> {
-        let issued = self.cache.try_get_with((), self.script.fetch()).await.map_err(|shared| anyhow!(*shared))?;
+        let issued = self.cache.try_get_with((), self.source.fetch()).await.map_err(|shared| anyhow!(*shared))?;
         Ok(issued.number)
     }
 }

@@ -1,4 +1,5 @@
-//! object_store's own cache, which is private: it sits in the provider of an instance's credentials that its builder makes.
+//! object_store's cache. It is private, so it is reached through the provider that `AmazonS3Builder` creates for the
+//! credentials of an EC2 instance.
 
 use std::sync::Arc;
 
@@ -10,16 +11,16 @@ use object_store::client::{
     ClientOptions, HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
 };
 
-use super::{Caller, Peer};
-use crate::script::{Issued, Script};
+use super::{Peer, PeerCache};
+use crate::source::{IssuedToken, ScriptedSource};
 
 pub(crate) struct ObjectStore;
 
-/// Answers in the place of the instance's metadata service: a session, the name of the role, its credentials.
+/// Answers requests as the instance metadata service does: a session token, the role's name, the role's credentials.
 #[derive(Clone, Debug)]
-struct Endpoint(Arc<Script>);
+struct InstanceMetadata(Arc<ScriptedSource>);
 
-struct Credentials(AwsCredentialProvider);
+struct InstanceCredentials(AwsCredentialProvider);
 
 impl Peer for ObjectStore {
     fn name(&self) -> &'static str {
@@ -31,42 +32,42 @@ impl Peer for ObjectStore {
     }
 
     fn note(&self) -> &'static str {
-        "`AmazonS3::credentials()` of a store that has none set, whose `HttpConnector` answers as the instance's metadata \
-         service would, and asks the source for the credentials; no retries of HTTP (`max_retries: 0`), which would be more \
-         calls"
+        "`AmazonS3::credentials()` of a store without configured credentials, whose `HttpConnector` answers as the instance \
+         metadata service does and fetches the credentials from the source; without HTTP retries (`max_retries: 0`), which \
+         would add calls"
     }
 
-    fn fresh(&self, script: Arc<Script>) -> anyhow::Result<Arc<dyn Caller>> {
-        Ok(Arc::new(Credentials(provider(script)?)))
+    fn build(&self, source: Arc<ScriptedSource>) -> anyhow::Result<Arc<dyn PeerCache>> {
+        Ok(Arc::new(InstanceCredentials(provider(source)?)))
     }
 }
 
-/// The provider that the builder makes when it is told of no credentials.
-pub(crate) fn provider(script: Arc<Script>) -> object_store::Result<AwsCredentialProvider> {
+/// The provider that the builder creates if no credentials are configured.
+pub(crate) fn provider(source: Arc<ScriptedSource>) -> object_store::Result<AwsCredentialProvider> {
     let store = AmazonS3Builder::new()
         .with_bucket_name("bucket")
         .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
-        .with_http_connector(Endpoint(script))
+        .with_http_connector(InstanceMetadata(source))
         .build()?;
     Ok(Arc::clone(store.credentials()))
 }
 
-impl HttpConnector for Endpoint {
+impl HttpConnector for InstanceMetadata {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
         Ok(HttpClient::new(self.clone()))
     }
 }
 
 #[async_trait]
-impl HttpService for Endpoint {
+impl HttpService for InstanceMetadata {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let (status, body) = if request.uri().path().ends_with(ROLE) {
             match self.0.fetch().await {
                 Ok(issued) => (StatusCode::OK, credentials(issued)),
-                Err(down) => (StatusCode::INTERNAL_SERVER_ERROR, down.to_string()),
+                Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
             }
         } else {
-            // Either of the two that come before.
+            // Serves as the session token and as the role's name.
             (StatusCode::OK, ROLE.to_owned())
         };
         let mut response = Response::new(HttpResponseBody::from(body));
@@ -76,7 +77,7 @@ impl HttpService for Endpoint {
 }
 
 #[async_trait]
-impl Caller for Credentials {
+impl PeerCache for InstanceCredentials {
     async fn get(&self) -> anyhow::Result<usize> {
         Ok(self.0.get_credential().await?.key_id.parse()?)
     }
@@ -84,7 +85,7 @@ impl Caller for Credentials {
 
 const ROLE: &str = "role";
 
-fn credentials(issued: Issued) -> String {
+fn credentials(issued: IssuedToken) -> String {
     serde_json::json!({
         "AccessKeyId": issued.number.to_string(),
         "SecretAccessKey": "",

@@ -17,16 +17,16 @@ use aws_smithy_runtime_api::client::identity::{
 use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, RuntimeComponentsBuilder};
 use aws_smithy_types::config_bag::ConfigBag;
 
-use super::{Caller, Peer};
-use crate::script::Script;
+use super::{Peer, PeerCache};
+use crate::source::ScriptedSource;
 
 pub(crate) struct Smithy;
 
 #[derive(Debug)]
-struct Source(Arc<Script>);
+struct Source(Arc<ScriptedSource>);
 
-/// The cache, and what a client asks it with.
-pub(crate) struct Lazy {
+/// The cache, and the arguments that a client passes to it.
+pub(crate) struct LazyIdentityCache {
     cache: SharedIdentityCache,
     resolver: SharedIdentityResolver,
     components: RuntimeComponents,
@@ -43,19 +43,20 @@ impl Peer for Smithy {
     }
 
     fn note(&self) -> &'static str {
-        "`IdentityCache::lazy()` with its defaults over a `ResolveIdentity`, in the components of a client; its window is 10 s"
+        "`IdentityCache::lazy()` with its defaults over a `ResolveIdentity`, called with a client's components; its \
+         `buffer_time` is 10 s"
     }
 
-    fn fresh(&self, script: Arc<Script>) -> anyhow::Result<Arc<dyn Caller>> {
-        Ok(Arc::new(Lazy::new(IdentityCache::lazy(), script)?))
+    fn build(&self, source: Arc<ScriptedSource>) -> anyhow::Result<Arc<dyn PeerCache>> {
+        Ok(Arc::new(LazyIdentityCache::new(IdentityCache::lazy(), source)?))
     }
 }
 
-impl Lazy {
-    pub(crate) fn new(cache: LazyCacheBuilder, script: Arc<Script>) -> anyhow::Result<Self> {
+impl LazyIdentityCache {
+    pub(crate) fn new(cache: LazyCacheBuilder, source: Arc<ScriptedSource>) -> anyhow::Result<Self> {
         let cache = cache.build();
-        let resolver = SharedIdentityResolver::new(Source(script));
-        // Time is all that the cache takes from these; the others have to be there.
+        let resolver = SharedIdentityResolver::new(Source(source));
+        // The cache uses the time source and the sleep. `build` requires the other components.
         let components = RuntimeComponentsBuilder::new("peers")
             .with_time_source(Some(SystemTimeSource::new()))
             .with_sleep_impl(Some(TokioSleep::new()))
@@ -87,8 +88,8 @@ impl ResolveIdentity for Source {
 }
 
 #[async_trait]
-impl Caller for Lazy {
+impl PeerCache for LazyIdentityCache {
     async fn get(&self) -> anyhow::Result<usize> {
-        self.identity().await?.data().copied().context("another's identity")
+        self.identity().await?.data().copied().context("the identity is not of this source")
     }
 }

@@ -1,4 +1,4 @@
-//! This cache.
+//! token-cache itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use token_cache_core::{BoxError, TemporaryToken, TokenCache, TokenSource};
 
-use super::{Caller, Peer};
-use crate::script::Script;
+use super::{Peer, PeerCache};
+use crate::source::ScriptedSource;
 
 pub(crate) struct TokenCachePeer;
 
-struct Source(Arc<Script>);
+struct Source(Arc<ScriptedSource>);
 
 impl Peer for TokenCachePeer {
     fn name(&self) -> &'static str {
@@ -23,13 +23,12 @@ impl Peer for TokenCachePeer {
     }
 
     fn note(&self) -> &'static str {
-        "defaults, but for no jitter and a buffer of 300 s by rule, which does not scale with the token: so that one with 5 s left is as \
-         due for a refresh here as it is in its peers. C and D are run again, twice at the most, when they do not come to what \
-         is asked of them"
+        "defaults, except for a jitter of zero and an `expiry_buffer` of 300 s that does not scale with the lifetime, so that \
+         a token with 5 s left is due for a refresh, as it is in the other caches"
     }
 
-    fn fresh(&self, script: Arc<Script>) -> anyhow::Result<Arc<dyn Caller>> {
-        let builder = TokenCache::builder(Source(script)).expiry_buffer_by(|_| Duration::from_secs(300)).jitter(0.0);
+    fn build(&self, source: Arc<ScriptedSource>) -> anyhow::Result<Arc<dyn PeerCache>> {
+        let builder = TokenCache::builder(Source(source)).expiry_buffer_by(|_| Duration::from_secs(300)).jitter(0.0);
         Ok(Arc::new(builder.build()))
     }
 }
@@ -45,7 +44,7 @@ impl TokenSource for Source {
 }
 
 #[async_trait]
-impl Caller for TokenCache<usize> {
+impl PeerCache for TokenCache<usize> {
     async fn get(&self) -> anyhow::Result<usize> {
         Ok(*Self::get(self).await?)
     }
