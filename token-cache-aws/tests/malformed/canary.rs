@@ -1,22 +1,22 @@
-//! Secrets that nothing may print, and where they are looked for.
+//! Secrets that must not be printed, and the search for them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
-// In malformed answers.
+// In malformed responses.
 pub(crate) const KEY_ID: &str = "ASIAQ7X4MZ2PLT9KC3VB";
 pub(crate) const SECRET: &str = "kX9vQ2mB7tLw4Zr8/Ny3Hc6+Fd1Js5GpTa0UeWqo";
 pub(crate) const TOKEN: &str = "IQoJb3JpZ2luX2VjEPr7T4sWx9KdLm2cQvZ0uYb6NhRj1GfAe8XoPi5S/CtUw3DkMa+gJq4nBzVy\
                                 7HlEs0rF9OxTpWc2mIu6Kd8Zv1Lb5QeYhNj3RgAf==";
-/// Of the secret, what has come when the connection is cut.
+/// The start of the secret, in responses that are cut off.
 pub(crate) const HALF: &str = "kX9vQ2mB7tLw4Zr8/Ny3Hc6+Fd1J";
 
-// In good ones.
+// In good responses.
 pub(crate) const GOOD_KEY_ID: &str = "ASIAW5R8NJ3HGD6YF2TS";
 pub(crate) const GOOD_SECRET: &str = "p7Yc3Kj9Lq1Wm5Xz/Dn8Rb2+Tf6Vs4HgUa0EiOeo";
 pub(crate) const GOOD_TOKEN: &str = "FwoGZXIvYXdzEJ3t8Lw5Xr1Kq9Zm4Pd7Vb2Nc6Hy0Gs/Tj3Fu8Ra5Ei+Qo1Wl7Yx4Mk9Cz2Bv6Dn0Jp==";
 
-// What is shown to an issuer.
+// In requests to an issuer.
 pub(crate) const BASE_KEY_ID: &str = "AKIA3F9XK7QW2MZ8RL5D";
 pub(crate) const BASE_SECRET: &str = "Zt6Gm1Qw8Xk4Hv9+Jc2Pn7Ry5Lb3Sd/Fa0TuEiOe";
 pub(crate) const JWT: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjdYOSJ9.eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQ6cTg3In0.\
@@ -34,7 +34,7 @@ const ALL: [(&str, &str); 9] = [
     ("the JWT", JWT),
 ];
 
-/// The names of the secrets of which `text` holds eight characters in a row.
+/// The names of the secrets of which `text` has eight consecutive characters.
 pub(crate) fn leaks_in(text: &str) -> BTreeSet<&'static str> {
     static PARTS: LazyLock<HashMap<&[u8], &str>> = LazyLock::new(|| {
         ALL.iter().flat_map(|(name, secret)| secret.as_bytes().windows(8).map(|part| (part, *name))).collect()
@@ -43,7 +43,7 @@ pub(crate) fn leaks_in(text: &str) -> BTreeSet<&'static str> {
 }
 
 #[test]
-fn a_part_of_a_secret_is_found() {
-    assert!(leaks_in(&format!("so {} is", &TOKEN[3..11])).contains("the token"));
-    assert!(leaks_in(&format!("so {} is, and nothing else of AWS", &TOKEN[3..10])).is_empty());
+fn eight_characters_of_a_secret_are_a_leak() {
+    assert!(leaks_in(&format!("text {} text", &TOKEN[3..11])).contains("the token"));
+    assert!(leaks_in(&format!("text {} text, and no secret", &TOKEN[3..10])).is_empty());
 }

@@ -1,93 +1,94 @@
-//! [`Case`]: one thing that is malformed, and what is to come of it. As data.
+//! [`Case`]: one malformed input, and its expected outcome, as data.
 
 use futures::future::BoxFuture;
 use token_cache_aws::{SdkSource, defaults};
 
-use crate::answer::Reply;
-use crate::place::{Files, Place};
+use crate::fixture::{Files, Fixture};
+use crate::response::Response;
 
-/// A way to credentials, and what may be malformed on it.
+/// A way to obtain credentials, and the malformed inputs of its cases.
 pub(crate) struct Protocol {
     pub(crate) name: &'static str,
-    /// What the environment has, beside what every child's has.
-    pub(crate) env: fn(&Place) -> Vec<(&'static str, String)>,
-    /// The files of a source that is well.
-    pub(crate) files: fn(&Place) -> Files,
-    /// What a server that is well answers to a request for this path.
-    pub(crate) good: fn(&str) -> Reply,
-    /// The profile that the cache is for. None: the whole chain.
+    /// Environment variables, in addition to those of every child.
+    pub(crate) env: fn(&Fixture) -> Vec<(&'static str, String)>,
+    /// The files of a source that works.
+    pub(crate) files: fn(&Fixture) -> Files,
+    /// The response of a server that works to a request for this path.
+    pub(crate) good: fn(&str) -> Response,
+    /// The profile of the cache. `None`: the whole default chain.
     pub(crate) profile: Option<&'static str>,
-    /// The SDK's provider as a source, for caches with settings of their own. None: it reads its files once and for all, so
-    /// it does not recover.
+    /// The SDK's provider as a source, for caches with other settings than the default. `None`: the provider reads its files
+    /// only once, so it cannot recover.
     pub(crate) source: Option<fn() -> BoxFuture<'static, SdkSource>>,
-    /// What each error has to name, in one of these words.
-    pub(crate) link: &'static [&'static str],
+    /// Each error must have at least one of these texts.
+    pub(crate) mentions: &'static [&'static str],
     pub(crate) cases: fn() -> Vec<Case>,
 }
 
-/// The SDK's default chain, made once.
+/// The SDK's default chain, created once.
 pub(crate) fn sdk_chain() -> BoxFuture<'static, SdkSource> {
     Box::pin(async { SdkSource::from_sdk_config(&defaults().load().await).unwrap() })
 }
 
 pub(crate) struct Case {
     pub(crate) name: &'static str,
-    pub(crate) bad: Bad,
+    pub(crate) input: Input,
     pub(crate) outcome: Outcome,
-    /// With the SDK's own number of attempts, where it can be set. Else there is one, as each is as malformed.
+    /// Whether the SDK makes its default number of attempts. Otherwise it makes one, where that can be configured.
     pub(crate) is_retried: bool,
 }
 
-pub(crate) enum Bad {
-    /// What the server answers to a request for a path that ends so. To others it answers as if it were well.
-    Answer { to: &'static str, reply: Reply },
-    /// These in place of the good ones of the same name.
+/// What is malformed.
+pub(crate) enum Input {
+    /// The response to requests for paths that end with `path`. All others get the good response.
+    Response { path: &'static str, response: Response },
+    /// Files that replace the good ones of the same names.
     Files(Files),
-    /// The file of this name is missing.
-    Gone(&'static str),
+    /// A file that is missing.
+    MissingFile(&'static str),
 }
 
 pub(crate) enum Outcome {
-    /// A failed fetch, and these words in its error.
-    Refused(Vec<&'static str>),
-    /// A fetch that outlasts the `fetch_timeout`, which is short there.
-    Slow,
-    /// Credentials as any other, and why: the SDK does not refuse them.
-    Taken(&'static str),
+    /// The fetch fails, and the error has all these texts.
+    Fails(Vec<&'static str>),
+    /// The fetch does not end before its `fetch_timeout`.
+    TimesOut,
+    /// The SDK accepts the input. The text says why.
+    Accepted(&'static str),
 }
 
 impl<const N: usize> From<[&'static str; N]> for Outcome {
-    fn from(words: [&'static str; N]) -> Self {
-        Self::Refused(words.into())
+    fn from(texts: [&'static str; N]) -> Self {
+        Self::Fails(texts.into())
     }
 }
 
 impl From<&[&'static str]> for Outcome {
-    fn from(words: &[&'static str]) -> Self {
-        Self::Refused(words.into())
+    fn from(texts: &[&'static str]) -> Self {
+        Self::Fails(texts.into())
     }
 }
 
 impl Case {
-    pub(crate) fn answer(name: &'static str, reply: impl Into<Reply>, outcome: impl Into<Outcome>) -> Self {
-        Self::answer_to("", name, reply, outcome)
+    pub(crate) fn response(name: &'static str, response: impl Into<Response>, outcome: impl Into<Outcome>) -> Self {
+        Self::response_to("", name, response, outcome)
     }
 
-    pub(crate) fn answer_to(
-        to: &'static str,
+    pub(crate) fn response_to(
+        path: &'static str,
         name: &'static str,
-        reply: impl Into<Reply>,
+        response: impl Into<Response>,
         outcome: impl Into<Outcome>,
     ) -> Self {
-        Self::new(name, Bad::Answer { to, reply: reply.into() }, outcome.into())
+        Self::new(name, Input::Response { path, response: response.into() }, outcome.into())
     }
 
     pub(crate) fn files(name: &'static str, files: Files, outcome: impl Into<Outcome>) -> Self {
-        Self::new(name, Bad::Files(files), outcome.into())
+        Self::new(name, Input::Files(files), outcome.into())
     }
 
-    pub(crate) fn gone(name: &'static str, file: &'static str, outcome: impl Into<Outcome>) -> Self {
-        Self::new(name, Bad::Gone(file), outcome.into())
+    pub(crate) fn missing_file(name: &'static str, file: &'static str, outcome: impl Into<Outcome>) -> Self {
+        Self::new(name, Input::MissingFile(file), outcome.into())
     }
 
     pub(crate) fn retried(mut self) -> Self {
@@ -95,11 +96,7 @@ impl Case {
         self
     }
 
-    pub(crate) const fn is_slow(&self) -> bool {
-        matches!(self.outcome, Outcome::Slow)
-    }
-
-    const fn new(name: &'static str, bad: Bad, outcome: Outcome) -> Self {
-        Self { name, bad, outcome, is_retried: false }
+    const fn new(name: &'static str, input: Input, outcome: Outcome) -> Self {
+        Self { name, input, outcome, is_retried: false }
     }
 }

@@ -1,41 +1,45 @@
-//! What a child does: it takes its case through well, malformed, and well again, and prints all that it sees.
+//! Runs one case: good input, malformed input, and good input again. Prints everything that can be printed.
 
 use std::env;
 use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_config::SdkConfig;
-use futures::future::join_all;
+use aws_credential_types::Credentials;
+use futures::future::{Either, join_all, select};
 use token_cache_aws::{AwsTokenCache, builder};
 use token_cache_core::{Error, Event};
+use token_cache_test_support::{is_child, report, wait_until};
+use token_cache_testing::VirtualClock;
 use tracing_subscriber::fmt::writer::MakeWriterExt;
 
 use crate::PROTOCOLS;
 use crate::canary::GOOD_KEY_ID;
 use crate::case::{Case, Outcome, Protocol};
-use crate::place::{Place, Stage};
+use crate::fixture::{Fixture, Stage};
 
-// What the parent tells: which case, in which folder, and at which server.
+// The variables with the case, the folder of its fixture, and the URL of its server.
 pub(crate) const CASE: &str = "TOKEN_CACHE_CASE";
-pub(crate) const PLACE: &str = "TOKEN_CACHE_PLACE";
+pub(crate) const FOLDER: &str = "TOKEN_CACHE_FOLDER";
 pub(crate) const URL: &str = "TOKEN_CACHE_URL";
-/// In what the SDK says when it gives up.
-pub(crate) const TIMEOUT: &str = "timeout";
-/// Before each error that is to be shown.
-pub(crate) const SAID: &str = "SAID: ";
+
+/// In the SDK's errors for its own timeouts.
+pub(crate) const SDK_TIMEOUT: &str = "timeout";
 
 pub(crate) async fn run() {
-    let Ok(name) = env::var(CASE) else { return }; // somebody runs all tests that are ignored
-    // Of all that is logged only what is ours: the SDK logs whole responses, which nobody here can help.
-    let ours = io::stdout.with_filter(|meta| meta.target().starts_with("token_cache"));
-    tracing_subscriber::fmt().with_ansi(false).with_writer(ours).try_init().unwrap();
+    if !is_child() {
+        return;
+    }
+    // Only this project's log lines: the SDK logs whole responses.
+    let writer = io::stdout.with_filter(|meta| meta.target().starts_with("token_cache"));
+    tracing_subscriber::fmt().with_ansi(false).with_writer(writer).try_init().unwrap();
 
-    let (protocol, case) = find(&name);
-    let place = Place { folder: env::var_os(PLACE).unwrap().into(), url: env::var(URL).unwrap() };
-    let trial = Trial { protocol, case, place };
-    tokio::time::timeout(Duration::from_secs(60), trial.run()).await.expect("it ends");
+    let (protocol, case) = find(&env::var(CASE).unwrap());
+    let fixture = Fixture { folder: env::var_os(FOLDER).unwrap().into(), url: env::var(URL).unwrap() };
+    let run = CaseRun { protocol, case, fixture };
+    tokio::time::timeout(LIMIT, run.run()).await.expect("the case ends");
 }
 
 fn find(name: &str) -> (&'static Protocol, Case) {
@@ -44,126 +48,164 @@ fn find(name: &str) -> (&'static Protocol, Case) {
     (protocol, (protocol.cases)().into_iter().find(|case| case.name == name).unwrap())
 }
 
-struct Trial {
+struct CaseRun {
     protocol: &'static Protocol,
     case: Case,
-    place: Place,
+    fixture: Fixture,
 }
 
-impl Trial {
+impl CaseRun {
     async fn run(&self) {
-        let warm = if self.case.is_slow() { self.with_settings().await } else { self.chain().await };
-        has_good_ones(&warm).await;
-        let first = warm.get().await.unwrap();
-        tokio::time::sleep(PACING).await;
+        let times_out = matches!(self.case.outcome, Outcome::TimesOut);
+        let warm = if times_out { self.with_virtual_clock().await } else { self.with_defaults().await };
+        warm.fetch_good().await;
+        let stored = warm.aws.get().await.unwrap();
 
-        self.place.set(Stage::Bad);
-        let cold = self.cold().await;
-        let of_warm = self.unless_busy(|| warm.cache().refresh());
-        let of_cold = join_all(cold.iter().map(|cache| self.unless_busy(|| cache.get())));
-        let (of_warm, of_cold) = tokio::join!(of_warm, of_cold);
-        match &self.case.outcome {
-            Outcome::Taken(why) => {
-                println!("{SAID}taken, with {:?} left: {why}", warm.cache().status().remaining);
-                assert!(Arc::ptr_eq(&of_warm.unwrap(), &warm.get().await.unwrap()));
-                of_cold.into_iter().for_each(|result| drop(result.unwrap()));
-            }
-            Outcome::Refused(_) | Outcome::Slow => {
-                self.check(&warm, &of_warm.unwrap_err());
-                for (cache, result) in cold.iter().zip(of_cold) {
-                    self.check(cache, &result.unwrap_err());
-                }
-                assert!(Arc::ptr_eq(&first, &warm.get().await.unwrap()), "the good token is gone");
-            }
-        }
-
-        self.place.set(Stage::Good);
-        join_all(cold.iter().chain([&warm]).map(has_good_ones)).await;
-    }
-
-    /// The cache as users have it, which makes the SDK's chain anew for each fetch.
-    async fn chain(&self) -> AwsTokenCache {
-        match self.protocol.profile {
-            Some(name) => AwsTokenCache::from_profile(name).await,
-            None => AwsTokenCache::from_env().await,
-        }
-    }
-
-    /// A cache over a provider of the SDK that is kept, with settings of its own.
-    async fn with_settings(&self) -> AwsTokenCache {
-        let source = self.protocol.source.expect("a source for caches with settings");
-        let cache = builder(source().await).min_refresh_interval(PACING / 10).on_event(print_event);
-        let cache = if self.case.is_slow() { cache.fetch_timeout(PACING / 2) } else { cache };
-        AwsTokenCache::new(cache.build(), &SdkConfig::builder().build())
-    }
-
-    /// Caches that have not fetched yet: of both kinds, where there are both and they end by themselves.
-    async fn cold(&self) -> Vec<AwsTokenCache> {
+        self.fixture.switch_to(Stage::Bad);
         let mut cold = Vec::new();
         if self.protocol.source.is_some() {
-            cold.push(self.with_settings().await);
+            cold.push(self.with_virtual_clock().await);
         }
-        if !self.case.is_slow() {
-            cold.push(self.chain().await);
-        }
-        cold
-    }
-
-    /// Asks again where the SDK has given up on a machine that was merely busy: it gives a metadata service one second.
-    async fn unless_busy<T, F>(&self, ask: impl Fn() -> F) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        let is_told = matches!(&self.case.outcome, Outcome::Refused(words) if words.contains(&TIMEOUT));
-        let start = Instant::now();
-        loop {
-            let error = match ask().await {
-                Err(error) if error.to_string().contains(TIMEOUT) && !is_told => error,
-                result => return result,
-            };
-            assert!(start.elapsed() < PATIENCE, "{error}");
-            tokio::time::sleep(error.retry_after().unwrap_or_default()).await;
-        }
-    }
-
-    fn check(&self, cache: &AwsTokenCache, error: &Error) {
-        let text = error.to_string();
-        println!("{SAID}{text}");
-        match &self.case.outcome {
-            Outcome::Refused(words) => {
-                words.iter().for_each(|word| assert!(text.contains(word), "no {word} in {text}"))
+        if times_out {
+            self.check_error(&warm, &self.time_out(&warm).await);
+            for cache in &cold {
+                self.check_error(cache, &self.time_out(cache).await);
             }
+        } else {
+            cold.push(self.with_defaults().await);
+            let refresh = self.attempt(&warm, async |aws| aws.cache().refresh().await);
+            let gets = cold.iter().map(|cache| self.attempt(cache, async |aws| aws.get().await));
+            let (refreshed, got) = tokio::join!(refresh, join_all(gets));
+            if let Outcome::Accepted(reason) = &self.case.outcome {
+                report(format!("accepted, with {:?} remaining: {reason}", warm.aws.cache().status().remaining));
+                assert!(Arc::ptr_eq(&refreshed.unwrap(), &warm.aws.get().await.unwrap()));
+                got.into_iter().for_each(|result| drop(result.unwrap()));
+            } else {
+                self.check_error(&warm, &refreshed.unwrap_err());
+                for (cache, result) in cold.iter().zip(got) {
+                    self.check_error(cache, &result.unwrap_err());
+                }
+            }
+        }
+        if !matches!(self.case.outcome, Outcome::Accepted(_)) {
+            assert!(Arc::ptr_eq(&stored, &warm.aws.get().await.unwrap()), "the good token was replaced");
+        }
+
+        self.fixture.switch_to(Stage::Good);
+        join_all(cold.iter().chain([&warm]).map(Cache::fetch_good)).await;
+    }
+
+    /// The cache of most users. It creates the SDK's chain anew for each fetch, and runs on the real clock.
+    async fn with_defaults(&self) -> Cache {
+        let aws = match self.protocol.profile {
+            Some(name) => AwsTokenCache::from_profile(name).await,
+            None => AwsTokenCache::from_env().await,
+        };
+        Cache { aws, clock: None }
+    }
+
+    /// A cache over one provider of the SDK. Its pacing and its `fetch_timeout` take no real time.
+    async fn with_virtual_clock(&self) -> Cache {
+        let source = self.protocol.source.expect("the protocol has a source");
+        let clock = VirtualClock::new();
+        let cache = builder(source().await).fetch_timeout(FETCH_TIMEOUT).clock(clock.clone()).on_event(print_event);
+        Cache { aws: AwsTokenCache::new(cache.build(), &SdkConfig::builder().build()), clock: Some(clock) }
+    }
+
+    /// One attempt. It is repeated as long as one of the SDK's own timeouts ends it, unless the case is about that: the
+    /// shortest, of the metadata service, is one second, which may be too short for a busy machine.
+    async fn attempt(
+        &self,
+        cache: &Cache,
+        fetch: impl AsyncFn(&AwsTokenCache) -> Result<Arc<Credentials>, Error>,
+    ) -> Result<Arc<Credentials>, Error> {
+        let is_expected = matches!(&self.case.outcome, Outcome::Fails(texts) if texts.contains(&SDK_TIMEOUT));
+        loop {
+            cache.wait_for_pacing().await;
+            match fetch(&cache.aws).await {
+                Err(error) if is_sdk_timeout(&error) && !is_expected => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// The error of a fetch whose `fetch_timeout` ends while the source waits. It is repeated if the SDK gives up earlier.
+    async fn time_out(&self, cache: &Cache) -> Error {
+        loop {
+            cache.wait_for_pacing().await;
+            self.fixture.clear_requested();
+            let refresh = Box::pin(cache.aws.cache().refresh());
+            let requested = Box::pin(wait_until("a request", async || self.fixture.is_requested()));
+            let Either::Right(((), refresh)) = select(refresh, requested).await else { continue };
+            cache.clock.as_ref().unwrap().advance(FETCH_TIMEOUT);
+            match refresh.await {
+                Err(error) if !is_sdk_timeout(&error) => return error,
+                // The metadata provider returns the previous credentials after its own timeout.
+                _ => {}
+            }
+        }
+    }
+
+    fn check_error(&self, cache: &Cache, error: &Error) {
+        let text = error.to_string();
+        report(&text);
+        match &self.case.outcome {
+            Outcome::Fails(texts) => texts.iter().for_each(|part| assert!(text.contains(part), "no {part} in {text}")),
             _ => assert!(text.contains("did not answer within"), "{text}"),
         }
         if error.source().is_some() {
-            assert!(self.protocol.link.iter().any(|link| text.contains(link)), "no {:?} in {text}", self.protocol.link);
+            let mentions = self.protocol.mentions;
+            assert!(mentions.iter().any(|part| text.contains(part)), "no {mentions:?} in {text}");
         }
         assert!(!text.contains(char::is_control), "more than one line: {text:?}");
-        assert!(text.len() <= LONGEST, "{} bytes: {text}", text.len());
-        print_all(cache, error);
+        assert!(text.len() <= MAX_ERROR_BYTES, "{} bytes: {text}", text.len());
+        print_all(&cache.aws, error);
     }
 }
 
-/// As soon as its pacing lets it ask.
-async fn has_good_ones(cache: &AwsTokenCache) {
-    let start = Instant::now();
-    loop {
-        let result = cache.cache().refresh().await;
-        if result.as_ref().is_ok_and(|credentials| credentials.access_key_id() == GOOD_KEY_ID) {
-            return;
+struct Cache {
+    aws: AwsTokenCache,
+    /// `None`: the real clock.
+    clock: Option<VirtualClock>,
+}
+
+impl Cache {
+    /// Waits until the cache may start a fetch.
+    async fn wait_for_pacing(&self) {
+        loop {
+            let wait = self.aws.cache().status().next_attempt;
+            match &self.clock {
+                _ if wait.is_zero() => return,
+                Some(clock) => clock.advance(wait),
+                None => tokio::time::sleep(wait).await,
+            }
         }
-        assert!(start.elapsed() < PATIENCE, "it does not recover: {:?}", result.err());
-        tokio::time::sleep(PACING / 10).await;
+    }
+
+    /// Returns after a fetch has brought the good credentials.
+    async fn fetch_good(&self) {
+        loop {
+            self.wait_for_pacing().await;
+            match self.aws.cache().refresh().await {
+                Ok(credentials) if credentials.access_key_id() == GOOD_KEY_ID => return,
+                // A fetch that started before the switch, or one of the SDK's timeouts.
+                _ => tokio::task::yield_now().await,
+            }
+        }
     }
 }
 
-/// All that there is to print: the parent looks for secrets in it.
+fn is_sdk_timeout(error: &Error) -> bool {
+    error.to_string().contains(SDK_TIMEOUT)
+}
+
+/// Prints everything that can be printed. The parent searches it for secrets.
 fn print_all(cache: &AwsTokenCache, error: &Error) {
     println!("{error} {error:?} {error:#?} {cache:?} {cache:#?} {:?} {:?}", cache.cache(), cache.cache().status());
-    let mut below = error.source();
-    while let Some(source) = below {
+    let mut next = error.source();
+    while let Some(source) = next {
         println!("{source} {source:?} {source:#?}");
-        below = source.source();
+        next = source.source();
     }
 }
 
@@ -174,8 +216,8 @@ fn print_event(event: &Event) {
     println!("{event:?} {event:#?}");
 }
 
-/// A bit more than the `min_refresh_interval`.
-const PACING: Duration = Duration::from_millis(1020);
-const PATIENCE: Duration = Duration::from_secs(20);
-/// For a line that somebody is to read.
-const LONGEST: usize = 2000;
+/// Of the virtual clock.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
+/// Only turns a hang into a failure.
+const LIMIT: Duration = Duration::from_secs(600);
+const MAX_ERROR_BYTES: usize = 2000;

@@ -1,14 +1,14 @@
-//! IMDSv2: a token of the service's own, the name of the role, and its credentials.
+//! IMDSv2: the session token, the name of the role, and its credentials.
 
-use crate::answer::{BINARY, Fields, NO_CONTENT, Reply, cut_after, http, http_with, ok, portal, redirect};
 use crate::canary::{HALF, JWT, SECRET, TOKEN};
 use crate::case::{Case, Outcome, Protocol, sdk_chain};
-use crate::child::TIMEOUT;
-use crate::sts::LAST;
+use crate::child::SDK_TIMEOUT;
+use crate::response::{BINARY, Fields, NO_CONTENT, Response, cut_after, http, http_with, ok, portal, redirect};
+use crate::sts::LAST_VALUE;
 
 pub(crate) const PROTOCOL: Protocol = Protocol {
     name: "imds",
-    env: |place| vec![("AWS_EC2_METADATA_SERVICE_ENDPOINT", place.url.clone())],
+    env: |fixture| vec![("AWS_EC2_METADATA_SERVICE_ENDPOINT", fixture.url.clone())],
     files: |_| vec![],
     good: |path| match path {
         TOKENS => session("21600").into(),
@@ -17,7 +17,7 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
     },
     profile: None,
     source: Some(sdk_chain),
-    link: &["instance metadata service", "Ec2InstanceMetadata"],
+    mentions: &["instance metadata service", "Ec2InstanceMetadata"],
     cases,
 };
 
@@ -30,57 +30,70 @@ fn cases() -> Vec<Case> {
 }
 
 fn sessions() -> Vec<Case> {
-    let case = |name, reply: Reply, words: &[&'static str]| Case::answer_to(TOKENS, name, reply, words);
+    let case = |name, reply: Response, words: &[&'static str]| Case::response_to(TOKENS, name, reply, words);
     let headers = |token: &[u8]| http_with("200 OK", &[(LIFETIME, "21600")], token);
     vec![
-        case("token: closed without an answer", "".into(), &["could not communicate", "connection closed"]),
+        case("token: closed without a response", "".into(), &["could not communicate", "connection closed"]),
         case("token: cut off", cut_after(session("21600"), &JWT[..30]).into(), &["session token", "end of file"]),
-        case("token: silence until the SDK gives up", Reply::Silence, &["could not communicate", TIMEOUT]),
+        case(
+            "token: no response until the timeout of the SDK",
+            Response::Hang,
+            &["could not communicate", SDK_TIMEOUT],
+        ),
         case("token: 400", http("400 Bad Request", "").into(), &["session token", "has answered 400"]),
         case("token: 403", http("403 Forbidden", portal()).into(), &["has answered 403", "IMDS is disabled"]),
         case("token: 404", http("404 Not Found", portal()).into(), &["session token", "has answered 404"]),
-        case("token: 500, again and again", http("500 Oh", portal()).into(), &["session token", "has answered 500"]),
+        case("token: 500, on each attempt", http("500 Oh", portal()).into(), &["session token", "has answered 500"]),
         case("token: a captive portal", ok(portal()).into(), &["session token", "invalid token"]),
-        case("token: not for a header", headers(BINARY).into(), &["session token", "invalid token"]),
+        case("token: not valid in a header", headers(BINARY).into(), &["session token", "invalid token"]),
         case("token: no lifetime", ok(JWT).into(), &["session token", "did not contain a TTL"]),
-        case("token: a lifetime that is no number", session("six hours").into(), &["session token", "TTL was invalid"]),
+        case(
+            "token: a lifetime that is not a number",
+            session("six hours").into(),
+            &["session token", "TTL was invalid"],
+        ),
         case("token: a negative lifetime", session("-1").into(), &["session token", "TTL was invalid"]),
-        // The SDK adds it to the time of day, and panics.
-        case("token: a lifetime that no clock bears", session("18446744073709551615").into(), &["panicked"]),
+        // The SDK adds it to the current time, and panics.
+        case("token: a lifetime beyond the range of time", session("18446744073709551615").into(), &["panicked"]),
     ]
 }
 
 fn roles() -> Vec<Case> {
-    let case = |name, reply: Reply, words: &[&'static str]| Case::answer_to(ROLES, name, reply, words);
+    let case = |name, reply: Response, words: &[&'static str]| Case::response_to(ROLES, name, reply, words);
     let forbidden = http_with("403 Forbidden", &[("X-Token", TOKEN)], portal());
     vec![
-        Case::answer_to(ROLES, "role: silence", Reply::Silence, Outcome::Slow),
-        case("role: 404, as there is none", http("404 Not Found", portal()).into(), &["404 from IMDS"]),
-        case("role: 401, again and again", http("401 Unauthorized", portal()).into(), &["has answered 401"]),
+        Case::response_to(ROLES, "role: no response", Response::Hang, Outcome::TimesOut),
+        case("role: 404, because there is none", http("404 Not Found", portal()).into(), &["404 from IMDS"]),
+        case("role: 401, on each attempt", http("401 Unauthorized", portal()).into(), &["has answered 401"]),
         case("role: 403", forbidden.into(), &["has answered 403"]),
-        case("role: 503, again and again", http("503 Oh", portal()).into(), &["has answered 503"]),
+        case("role: 503, on each attempt", http("503 Oh", portal()).into(), &["has answered 503"]),
         case("role: redirected", redirect(ROLES).into(), &["has answered 302"]),
         case("role: 204", NO_CONTENT.into(), &["expected a JSON document"]),
         case("role: cut off", "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nread".into(), &["end of file"]),
         case("role: not UTF-8", ok(BINARY).into(), &["invalid UTF-8"]),
-        // The SDK makes a path of it, and panics.
+        // The SDK parses it as a path, and panics.
         case("role: a captive portal", ok(portal()).into(), &["panicked"]),
-        case("role: two of them", ok("reader-2\nwriter-2").into(), &["panicked"]),
+        case("role: two names", ok("reader-2\nwriter-2").into(), &["panicked"]),
         case("role: 100 kB", ok("r".repeat(100_000)).into(), &["panicked"]),
     ]
 }
 
 fn credentials() -> Vec<Case> {
-    let case = |name, reply: Reply, words: &[&'static str]| Case::answer_to(CREDENTIALS, name, reply, words);
+    let case = |name, reply: Response, words: &[&'static str]| Case::response_to(CREDENTIALS, name, reply, words);
     let half = || cut_after(ok(bad().to_json()), &SECRET[..20]);
     let secret = format!("SecretAccessKey={SECRET} Token={TOKEN}");
     vec![
-        case("closed without an answer", "".into(), &["connection closed"]),
+        case("closed without a response", "".into(), &["connection closed"]),
         case("cut off in the headers", "HTTP/1.1 200 OK\r\nContent-Ty".into(), &["connection closed"]),
         case("cut off in the body", half().into(), &["end of file"]),
-        case("reset in the body", Reply::Reset(half()), &["Connection reset"]),
-        Case::answer_to(CREDENTIALS, "a byte now and then", Reply::Drip(ok(bad().to_json())), Outcome::Slow),
-        case("404, as the role is gone", http("404 Not Found", portal()).into(), &["has answered 404"]),
+        case("reset in the body", Response::Reset(half()), &["Connection reset"]),
+        Case::response_to(
+            CREDENTIALS,
+            "one byte at a time",
+            Response::ByteByByte(ok(bad().to_json())),
+            Outcome::TimesOut,
+        ),
+        case("404, because the role was removed", http("404 Not Found", portal()).into(), &["has answered 404"]),
         case("429", http("429 Too Many Requests", portal()).into(), &["has answered 429"]),
         case("200 and nothing", ok("").into(), &["expected a JSON document"]),
         case("the document ends in a secret", ok(cut_after(bad().to_json(), HALF)).into(), &["unexpected end"]),
@@ -92,7 +105,7 @@ fn credentials() -> Vec<Case> {
             &["AssumeRoleUnauthorizedAccess", "EC2 cannot assume the role reader-2", "trust relationship"],
         ),
         case(
-            "another code, and a secret",
+            "another code with a secret",
             refused("Failed", &secret).into(),
             &["Failed SecretAccessKey=*** Token=***"],
         ),
@@ -103,8 +116,8 @@ fn fields() -> Vec<Case> {
     let with = |field, value: &str| ok(bad().with(field, value).to_json());
     let without = |field| ok(bad().without(field).to_json());
     let two = ok(bad().and("Token", format!("\"{TOKEN}\"")).to_json());
-    let past = Outcome::Taken("the SDK makes 10 to 15 minutes of it");
-    let case = |name, reply: Vec<u8>, outcome| Case::answer_to(CREDENTIALS, name, reply, outcome);
+    let past = Outcome::Accepted("the SDK extends it by 10 to 15 minutes");
+    let case = |name, reply: Vec<u8>, outcome| Case::response_to(CREDENTIALS, name, reply, outcome);
     vec![
         case("Code: Failed", with("Code", "\"Failed\""), ["Failed"].into()),
         case("no AccessKeyId", without("AccessKeyId"), ["`AccessKeyId`", "missing"].into()),
@@ -119,7 +132,7 @@ fn fields() -> Vec<Case> {
         ),
         case("null as Token", with("Token", "null"), ["`Token`", "missing"].into()),
         case("a number as Expiration", with("Expiration", "4070908800"), ["`Expiration`", "missing"].into()),
-        case("a date that is none", with("Expiration", "\"soon\""), ["`Expiration`", "2026-11-24T10:00:00Z"].into()),
+        case("not a date", with("Expiration", "\"soon\""), ["`Expiration`", "2026-11-24T10:00:00Z"].into()),
         case(
             "the year 99999",
             with("Expiration", "\"99999-01-01T00:00:00Z\""),
@@ -131,7 +144,7 @@ fn fields() -> Vec<Case> {
             with("SecretAccessKey", "\"\""),
             ["came without the secret access key"].into(),
         ),
-        case("two Tokens", two, LAST),
+        case("two Tokens", two, LAST_VALUE),
     ]
 }
 

@@ -1,23 +1,23 @@
-//! What is malformed: answers of STS, of the instance metadata service, of a container's endpoint and of a
-//! `credential_process`, and profile files. Each through the SDK's own chain, which reads an environment that only a process
-//! of its own can have: so each case is a child, and all that it prints is looked through.
+//! Malformed input: responses of STS, of the instance metadata service and of a container's endpoint, output of a
+//! `credential_process`, and profile files. Each goes through the SDK's own chain. The chain reads the environment, so each
+//! case runs in a child process.
 //!
-//! Whatever comes: the good token stays, the error says what is wrong, nothing that can be printed holds a part of a secret,
-//! and the cache recovers by itself once its source is well.
+//! Whatever the input, the cache keeps its good token, the error says what is wrong, nothing that the process prints has a
+//! part of a secret, and the cache recovers by itself once the input is well-formed.
 
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests, on the real clock")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod answer;
 mod canary;
 mod case;
 mod child;
 mod container;
+mod fixture;
 mod imds;
 mod parent;
-mod place;
 mod process;
 mod profiles;
+mod response;
 mod server;
 mod sts;
 mod web_identity;
@@ -34,7 +34,7 @@ const PROTOCOLS: [&Protocol; 6] = [
 ];
 
 #[test]
-fn the_corpus_is_large_and_no_two_cases_have_one_name() {
+fn the_names_of_the_cases_are_unique() {
     let mut all = 0;
     for protocol in PROTOCOLS {
         let mut names: Vec<_> = (protocol.cases)().iter().map(|case| case.name).collect();
@@ -48,32 +48,32 @@ fn the_corpus_is_large_and_no_two_cases_have_one_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p03_p22_whatever_sts_answers_to_assume_role() {
+async fn p03_p22_malformed_responses_to_assume_role() {
     parent::run(&sts::PROTOCOL).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p03_p22_whatever_sts_answers_to_a_web_identity() {
+async fn p03_p22_malformed_responses_to_a_web_identity() {
     parent::run(&web_identity::PROTOCOL).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p03_p22_whatever_an_instances_metadata_service_answers() {
+async fn p03_p22_malformed_responses_of_instance_metadata() {
     parent::run(&imds::PROTOCOL).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p03_p22_whatever_a_containers_endpoint_answers() {
+async fn p03_p22_malformed_responses_of_a_container_endpoint() {
     parent::run(&container::PROTOCOL).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p03_p22_whatever_a_credential_process_prints() {
+async fn p03_p22_malformed_output_of_a_credential_process() {
     parent::run(&process::PROTOCOL).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p03_p22_whatever_is_in_the_profile_files() {
+async fn p03_p22_malformed_profile_files() {
     parent::run(&profiles::PROTOCOL).await;
 }
 

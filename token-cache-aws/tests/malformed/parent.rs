@@ -1,84 +1,79 @@
-//! What starts the children, each with its server and its environment, and looks through all that they print.
+//! Starts a child for each case, with its server and its environment, and searches all that it prints.
 
-use std::process::{Command, Output};
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use token_cache_test_support::ChildProcess;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::canary::leaks_in;
-use crate::case::{Bad, Case, Protocol};
-use crate::child::{CASE, PLACE, SAID, URL};
-use crate::place::{Place, Stage};
+use crate::case::{Case, Input, Protocol};
+use crate::child::{CASE, FOLDER, URL};
+use crate::fixture::{Fixture, Stage};
 use crate::server::serve;
 
-/// Runs all cases of a protocol, several at once.
+/// Runs all cases of a protocol.
 pub(crate) async fn run(protocol: &'static Protocol) {
-    let start = Instant::now();
     let cases = (protocol.cases)();
     let count = cases.len();
-    let failures: Vec<_> = futures::stream::iter(cases.into_iter().map(|case| one(protocol, case)))
-        .buffer_unordered(AT_ONCE)
-        .filter_map(|result| std::future::ready(result.err()))
-        .collect()
-        .await;
-    println!("{}: {count} cases in {:.1?}", protocol.name, start.elapsed());
+    let results = cases.into_iter().map(|case| run_case(protocol, case)).collect::<FuturesUnordered<_>>();
+    let failures: Vec<_> = results.filter_map(|result| std::future::ready(result.err())).collect().await;
     assert!(failures.is_empty(), "{} of {count} cases:\n\n{}", failures.len(), failures.join("\n\n"));
 }
 
-async fn one(protocol: &'static Protocol, case: Case) -> Result<(), String> {
+async fn run_case(protocol: &'static Protocol, case: Case) -> Result<(), String> {
+    let _permit = CHILDREN.acquire().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let place = Place { folder: folder.path().to_owned(), url };
-    furnish(protocol, &case, &place);
+    let fixture = Fixture { folder: folder.path().to_owned(), url };
+    write_files(protocol, &case, &fixture);
 
-    let (case, start) = (Arc::new(case), Instant::now());
-    let server = tokio::spawn(serve(listener, protocol, Arc::clone(&case), place.clone()));
-    let mut command = command(protocol, &case, &place);
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let case = Arc::new(case);
+    let server = tokio::spawn(serve(listener, protocol, Arc::clone(&case), fixture.clone()));
+    let output = child(protocol, &case, &fixture).run().await;
     server.abort();
 
-    let (name, printed) = (format!("{}: {}", protocol.name, case.name), printed(&output));
-    let said: Vec<_> = printed.lines().filter_map(|line| line.split_once(SAID)).collect();
-    said.iter().for_each(|(_, text)| println!("{name} ({:.1?}): {text}", start.elapsed()));
+    let name = format!("{}: {}", protocol.name, case.name);
+    output.reports().for_each(|text| println!("{name}: {text}"));
+    let printed = format!("{}{}", output.stdout, output.stderr);
     let leaks = leaks_in(&printed);
     match output.status {
-        status if !status.success() || said.is_empty() => Err(format!("{name}: {status}\n{printed}")),
-        _ if !leaks.is_empty() => Err(format!("{name}: {leaks:?} is in what the process prints:\n{printed}")),
+        status if !status.success() || output.reports().count() == 0 => Err(format!("{name}: {status}\n{printed}")),
+        _ if !leaks.is_empty() => Err(format!("{name}: the child has printed {leaks:?}:\n{printed}")),
         _ => Ok(()),
     }
 }
 
-fn furnish(protocol: &Protocol, case: &Case, place: &Place) {
+fn write_files(protocol: &Protocol, case: &Case, fixture: &Fixture) {
     for stage in [Stage::Good, Stage::Bad] {
-        place.write(stage, &(protocol.files)(place));
+        fixture.write(stage, &(protocol.files)(fixture));
     }
-    match &case.bad {
-        Bad::Answer { .. } => {}
-        Bad::Files(files) => place.write(Stage::Bad, files),
-        Bad::Gone(name) => place.remove(Stage::Bad, name),
+    match &case.input {
+        Input::Response { .. } => {}
+        Input::Files(files) => fixture.write(Stage::Bad, files),
+        Input::MissingFile(name) => fixture.remove(Stage::Bad, name),
     }
-    place.set(Stage::Good);
+    fixture.switch_to(Stage::Good);
 }
 
-fn command(protocol: &Protocol, case: &Case, place: &Place) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "child", "--ignored", "--nocapture"]);
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.env("HOME", place.folder.join("no-such-home")).env("AWS_REGION", "us-east-1");
+fn child(protocol: &Protocol, case: &Case, fixture: &Fixture) -> ChildProcess {
+    let mut child = ChildProcess::test("child")
+        .env("AWS_REGION", "us-east-1")
+        .env("SSL_CERT_FILE", ROOT)
+        .env(CASE, format!("{}/{}", protocol.name, case.name))
+        .env(FOLDER, &fixture.folder)
+        .env(URL, &fixture.url);
     if !case.is_retried {
-        command.env("AWS_MAX_ATTEMPTS", "1");
+        child = child.env("AWS_MAX_ATTEMPTS", "1");
     }
-    command.env(CASE, format!("{}/{}", protocol.name, case.name)).env(PLACE, &place.folder).env(URL, &place.url);
-    command.envs((protocol.env)(place));
-    command
+    child.envs((protocol.env)(fixture))
 }
 
-fn printed(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
+/// The children of all tests that run at the same time. Most of them wait, for the pacing and for the SDK's backoff.
+static CHILDREN: Semaphore = Semaphore::const_new(32);
 
-/// They mostly wait: for the pacing, and for the SDK's own backoff.
-const AT_ONCE: usize = 32;
+/// One root certificate, for speed: the SDK parses all roots for each fetch, although no case uses TLS.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/malformed/root.pem");

@@ -1,16 +1,16 @@
-//! Profile files: `~/.aws/config` and `~/.aws/credentials`, or where the environment says that they are.
+//! Profile files: `~/.aws/config` and `~/.aws/credentials`, or the files that the environment names.
 
-use crate::answer::{BINARY, utf16};
 use crate::canary::{GOOD_KEY_ID, GOOD_SECRET, KEY_ID, SECRET, TOKEN};
 use crate::case::{Case, Outcome, Protocol};
-use crate::sts::LAST;
+use crate::response::{BINARY, utf16};
+use crate::sts::LAST_VALUE;
 
 pub(crate) const PROTOCOL: Protocol = Protocol {
     name: "profiles",
-    env: |place| {
+    env: |fixture| {
         vec![
-            ("AWS_CONFIG_FILE", place.now("config").display().to_string()),
-            ("AWS_SHARED_CREDENTIALS_FILE", place.now("credentials").display().to_string()),
+            ("AWS_CONFIG_FILE", fixture.current("config").display().to_string()),
+            ("AWS_SHARED_CREDENTIALS_FILE", fixture.current("credentials").display().to_string()),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         ]
     },
@@ -18,34 +18,34 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
         let keys = format!("[case]\naws_access_key_id = {GOOD_KEY_ID}\naws_secret_access_key = {GOOD_SECRET}\n");
         vec![("config", "[profile case]\nregion = us-east-1\n".into()), ("credentials", keys.into())]
     },
-    good: |_| unreachable!("nobody is asked"),
+    good: |_| unreachable!("there is no server"),
     profile: Some("case"),
     source: None,
-    link: &["profile", "ProfileFile", "credential"],
+    mentions: &["profile", "ProfileFile", "credential"],
     cases,
 };
 
 fn cases() -> Vec<Case> {
-    [files(), lines(), keys(), roles(), others()].into_iter().flatten().collect()
+    [files(), lines(), keys(), roles(), other_providers()].into_iter().flatten().collect()
 }
 
 fn files() -> Vec<Case> {
-    let long = "# and so on\n".repeat(20_000_000 / 12) + &pair().replace("case", "base");
+    let long = "# a comment\n".repeat(20_000_000 / 12) + &pair().replace("case", "base");
     let config = vec![("config", [BINARY, b"\n[profile"].concat())];
     vec![
-        Case::gone("no credentials file", "credentials", NOTHING),
-        credentials("an empty credentials file", "", NOTHING),
-        credentials("a binary credentials file", BINARY, NOTHING),
-        credentials("a credentials file in UTF-16", utf16(&pair()), NOTHING),
-        credentials("20 MB of comments, and another profile", long, NOTHING),
-        credentials("another profile", pair().replace("case", "base"), NOTHING),
-        Case::files("a binary config file", config, Outcome::Taken("the keys are in the other one")),
+        Case::missing_file("no credentials file", "credentials", NO_CREDENTIALS),
+        credentials("an empty credentials file", "", NO_CREDENTIALS),
+        credentials("a binary credentials file", BINARY, NO_CREDENTIALS),
+        credentials("a credentials file in UTF-16", utf16(&pair()), NO_CREDENTIALS),
+        credentials("20 MB of comments, and another profile", long, NO_CREDENTIALS),
+        credentials("another profile", pair().replace("case", "base"), NO_CREDENTIALS),
+        Case::files("a binary config file", config, Outcome::Accepted("the keys are in the credentials file")),
     ]
 }
 
-/// Of the credentials file.
+/// Lines of the credentials file.
 fn lines() -> Vec<Case> {
-    let line = "/now/credentials on line";
+    let line = "/current/credentials on line";
     let more = |line: &str| format!("{}{line}\n", pair());
     vec![
         credentials("a byte order mark", format!("\u{feff}{}", pair()), [line, "1: Expected a profile definition"]),
@@ -60,7 +60,7 @@ fn lines() -> Vec<Case> {
             pair().replace("[case]", ""),
             [line, "2: Expected a profile definition"],
         ),
-        credentials("a line that is none", more(SECRET), [line, "5: Expected an '=' sign"]),
+        credentials("a line without a meaning", more(SECRET), [line, "5: Expected an '=' sign"]),
         credentials("a value without a name", more(&format!("= {SECRET}")), [line, "5: Property did not have a name"]),
         credentials(
             "a continuation of nothing",
@@ -88,11 +88,11 @@ fn keys() -> Vec<Case> {
             format!("{secret}aws_access_key_id =\n"),
             ["came without the access key id"].into(),
         ),
-        case("two aws_secret_access_keys", format!("{id}{secret}{secret}"), LAST),
+        case("two aws_secret_access_keys", format!("{id}{secret}{secret}"), LAST_VALUE),
     ]
 }
 
-/// A profile with a role, and nobody who may assume it.
+/// A profile with a role, and no credentials that may assume it.
 fn roles() -> Vec<Case> {
     let role = |name, lines: &str, outcome: Outcome| {
         profile(name, &format!("role_arn = arn:aws:iam::123456789012:role/reader-2\n{lines}"), outcome)
@@ -103,8 +103,8 @@ fn roles() -> Vec<Case> {
     let neither = "must contain `source_profile` or `credential_source`";
     vec![
         role("role_arn alone", "", [neither].into()),
-        role("no such source_profile", "source_profile = base\n", NOTHING.into()),
-        role("a secret as source_profile", &format!("source_profile = {SECRET}\n"), NOTHING.into()),
+        role("no such source_profile", "source_profile = base\n", NO_CREDENTIALS.into()),
+        role("a secret as source_profile", &format!("source_profile = {SECRET}\n"), NO_CREDENTIALS.into()),
         role(
             "a source_profile without keys",
             &source("region = eu-north-1\n"),
@@ -112,7 +112,7 @@ fn roles() -> Vec<Case> {
         ),
         role("a source_profile with half a pair", &half, ["`base`", "missing aws_secret_access_key"].into()),
         role("two profiles in a loop", &back, ["infinite loop", "[\"case\", \"base\"]"].into()),
-        role("its own source_profile", "source_profile = case\n", NOTHING.into()),
+        role("itself as source_profile", "source_profile = case\n", NO_CREDENTIALS.into()),
         role(
             "source_profile and credential_source",
             "source_profile = base\ncredential_source = Environment\n",
@@ -125,7 +125,7 @@ fn roles() -> Vec<Case> {
             ["`***`", "not supported"].into(),
         ),
         role(
-            "a credential_source that has nothing",
+            "a credential_source without credentials",
             "credential_source = Environment\n",
             ["not enabled", "environment variable"].into(),
         ),
@@ -137,12 +137,12 @@ fn roles() -> Vec<Case> {
     ]
 }
 
-fn others() -> Vec<Case> {
+fn other_providers() -> Vec<Case> {
     let (start, account) = ("sso_start_url = https://example.com/start\n", "sso_account_id = 123456789012\n");
     let (region, role) = ("sso_region = us-east-1\n", "sso_role_name = reader\n");
-    let no_program = "credential_process = /no/such/program --for me\n";
+    let no_program = "credential_process = /no/such/program --argument\n";
     vec![
-        profile("nothing but a region", "region = us-east-1\n", NOTHING),
+        profile("nothing but a region", "region = us-east-1\n", NO_CREDENTIALS),
         profile("a web identity without a role", "web_identity_token_file = /no/such\n", ["`role_arn` was missing"]),
         profile(
             "no such sso_session",
@@ -154,7 +154,7 @@ fn others() -> Vec<Case> {
             &format!("{start}{region}{account}"),
             ["`case`", "`sso_role_name` must also be set"],
         ),
-        profile("SSO without a region", &format!("{start}{account}{role}"), NOTHING),
+        profile("SSO without a region", &format!("{start}{account}{role}"), NO_CREDENTIALS),
         profile(
             "SSO without a login",
             &format!("{start}{region}{account}{role}"),
@@ -166,14 +166,14 @@ fn others() -> Vec<Case> {
     ]
 }
 
-/// In the profile is nothing to begin with.
-const NOTHING: [&str; 2] = ["profile \"case\" has no credentials", "AWS_SHARED_CREDENTIALS_FILE"];
+/// The profile has no credentials at all.
+const NO_CREDENTIALS: [&str; 2] = ["profile \"case\" has no credentials", "AWS_SHARED_CREDENTIALS_FILE"];
 
 fn credentials(name: &'static str, text: impl Into<Vec<u8>>, outcome: impl Into<Outcome>) -> Case {
     Case::files(name, vec![("credentials", text.into())], outcome)
 }
 
-/// A profile in the config file, and nothing in the other.
+/// A profile in the config file, and an empty credentials file.
 fn profile(name: &'static str, lines: &str, outcome: impl Into<Outcome>) -> Case {
     let config = format!("[profile case]\n{lines}").into();
     Case::files(name, vec![("config", config), ("credentials", vec![])], outcome)

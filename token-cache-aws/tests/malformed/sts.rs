@@ -1,25 +1,25 @@
-//! `AssumeRole`: XML, and errors that have a code.
+//! `AssumeRole`: XML, and errors with a code.
 
 use std::env;
 
 use aws_credential_types::Credentials;
 use token_cache_aws::{AssumeRole, AwsTokenCache, defaults};
 
-use crate::answer::{BINARY, Fields, NO_CONTENT, Reply, cut_after, http, ok, portal, redirect};
 use crate::canary::{BASE_KEY_ID, BASE_SECRET, HALF, SECRET, TOKEN};
 use crate::case::{Case, Outcome, Protocol};
-use crate::child::{TIMEOUT, URL};
+use crate::child::{SDK_TIMEOUT, URL};
+use crate::response::{BINARY, Fields, NO_CONTENT, Response, cut_after, http, ok, portal, redirect};
 
 pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/team/reader-2";
 
-/// By a profile with a role, and by a role on top of a cache.
+/// From a profile with a role, and from a role over a cache.
 pub(crate) const PROTOCOL: Protocol = Protocol {
     name: "sts",
-    env: |place| {
+    env: |fixture| {
         vec![
-            ("AWS_CONFIG_FILE", place.now("config").display().to_string()),
+            ("AWS_CONFIG_FILE", fixture.current("config").display().to_string()),
             ("AWS_PROFILE", "case".to_owned()),
-            ("AWS_ENDPOINT_URL_STS", place.url.clone()),
+            ("AWS_ENDPOINT_URL_STS", fixture.url.clone()),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         ]
     },
@@ -38,7 +38,7 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
             AssumeRole::new(ROLE).source(&AwsTokenCache::from_sdk_config(&config).unwrap()).await
         })
     }),
-    link: &["STS"],
+    mentions: &["STS"],
     cases,
 };
 
@@ -50,19 +50,23 @@ fn connections() -> Vec<Case> {
     let whole = || ok(document(&bad()));
     let half = || cut_after(whole(), &SECRET[..20]);
     vec![
-        Case::answer("closed without an answer", "", ["could not be asked", "connection closed"]),
-        Case::answer("reset without an answer", Reply::Reset(vec![]), ["could not be asked", "Connection reset"]),
-        Case::answer("a status line that is none", "SSH-2.0-OpenSSH_9.6\r\n", ["invalid HTTP version"]),
-        Case::answer("cut off in the headers", "HTTP/1.1 200 OK\r\nContent-Ty", ["connection closed"]),
-        Case::answer("a negative length", "HTTP/1.1 200 OK\r\nContent-Length: -7\r\n\r\n", ["invalid content-length"]),
-        Case::answer("cut off in the body", half(), ["has not answered in full", "end of file"]),
-        Case::answer("reset in the body", Reply::Reset(half()), ["has not answered in full", "Connection reset"]),
-        Case::answer("a byte now and then", Reply::Drip(whole()), Outcome::Slow),
-        Case::answer("silence", Reply::Silence, Outcome::Slow),
-        Case::answer(
-            "silence until the SDK gives up",
-            Reply::Silence,
-            ["has not answered in time", TIMEOUT, "after 5s"],
+        Case::response("closed without a response", "", ["could not be asked", "connection closed"]),
+        Case::response("reset without a response", Response::Reset(vec![]), ["could not be asked", "Connection reset"]),
+        Case::response("not a status line", "SSH-2.0-OpenSSH_9.6\r\n", ["invalid HTTP version"]),
+        Case::response("cut off in the headers", "HTTP/1.1 200 OK\r\nContent-Ty", ["connection closed"]),
+        Case::response(
+            "a negative length",
+            "HTTP/1.1 200 OK\r\nContent-Length: -7\r\n\r\n",
+            ["invalid content-length"],
+        ),
+        Case::response("cut off in the body", half(), ["has not answered in full", "end of file"]),
+        Case::response("reset in the body", Response::Reset(half()), ["has not answered in full", "Connection reset"]),
+        Case::response("one byte at a time", Response::ByteByByte(whole()), Outcome::TimesOut),
+        Case::response("no response", Response::Hang, Outcome::TimesOut),
+        Case::response(
+            "no response until the timeout of the SDK",
+            Response::Hang,
+            ["has not answered in time", SDK_TIMEOUT, "after 5s"],
         ),
     ]
 }
@@ -74,38 +78,38 @@ fn documents() -> Vec<Case> {
     let none = "<AssumeRoleResponse><AssumeRoleResult/></AssumeRoleResponse>";
     let deep = format!("{}{}", "<a>".repeat(1 << 16), "</a>".repeat(1 << 16));
     vec![
-        Case::answer("200 and nothing", ok(""), ["has answered 200", "no root element"]),
-        Case::answer("204", NO_CONTENT, ["has answered 204", "no root element"]),
-        Case::answer("the document ends in the first tag", ok("<AssumeRoleRespon"), ["no root element"]),
-        // What is missing at the end, the SDK takes for empty; and an empty expiration for 1970.
-        Case::answer("the document ends in a tag", up_to("</SecretAcc"), ["came without the session token"]),
-        Case::answer("the document ends in a secret", up_to(HALF), ["came without the session token"]),
-        Case::answer(
+        Case::response("200 and nothing", ok(""), ["has answered 200", "no root element"]),
+        Case::response("204", NO_CONTENT, ["has answered 204", "no root element"]),
+        Case::response("the document ends in the first tag", ok("<AssumeRoleRespon"), ["no root element"]),
+        // The SDK takes a missing element for an empty one, and an empty expiration for 1970.
+        Case::response("the document ends in a tag", up_to("</SecretAcc"), ["came without the session token"]),
+        Case::response("the document ends in a secret", up_to(HALF), ["came without the session token"]),
+        Case::response(
             "the document ends after the credentials",
             up_to("</Credentials>"),
-            Outcome::Taken("all is there"),
+            Outcome::Accepted("it has all fields"),
         ),
-        Case::answer(
+        Case::response(
             "not UTF-8",
             ok([document(&bad()).as_bytes(), BINARY].concat()),
             ["has answered 200", "invalid utf-8"],
         ),
-        Case::answer("binary", ok(BINARY), ["has answered 200", "invalid utf-8"]),
-        Case::answer(
+        Case::response("binary", ok(BINARY), ["has answered 200", "invalid utf-8"]),
+        Case::response(
             "JSON",
             ok(Fields::json("SessionToken", false).to_json()),
             ["has answered 200", "no root element"],
         ),
-        Case::answer("a captive portal", ok(portal()), ["has answered 200", "expected AssumeRoleResponse"]),
-        Case::answer("another document", ok(other), ["has answered 200", "expected AssumeRoleResponse"]),
-        Case::answer("another result", ok(inner), ["has answered 200", "expected AssumeRoleResult"]),
-        Case::answer("no credentials", ok(none), ["credentials must be defined"]),
-        Case::answer(
+        Case::response("a captive portal", ok(portal()), ["has answered 200", "expected AssumeRoleResponse"]),
+        Case::response("another document", ok(other), ["has answered 200", "expected AssumeRoleResponse"]),
+        Case::response("another result", ok(inner), ["has answered 200", "expected AssumeRoleResult"]),
+        Case::response("no credentials", ok(none), ["credentials must be defined"]),
+        Case::response(
             "elements 65536 deep",
             with("SecretAccessKey", &deep),
             ["has answered 200", "looking for a data element"],
         ),
-        Case::answer("20 MB of nothing", Reply::flood(""), ["has answered 200", "no root element"]),
+        Case::response("20 MB of spaces", Response::padded(""), ["has answered 200", "no root element"]),
     ]
 }
 
@@ -113,28 +117,28 @@ fn fields() -> Vec<Case> {
     let without = |field| ok(document(&bad().without(field)));
     let element = format!("<Value>{SECRET}</Value>");
     vec![
-        Case::answer("no AccessKeyId", without("AccessKeyId"), ["came without the access key id"]),
-        Case::answer("no SecretAccessKey", without("SecretAccessKey"), ["came without the secret access key"]),
-        Case::answer("no SessionToken", without("SessionToken"), ["came without the session token"]),
-        Case::answer("no Expiration", without("Expiration"), ["already expired"]),
-        Case::answer("an empty AccessKeyId", with("AccessKeyId", ""), ["came without the access key id"]),
-        Case::answer("an empty SecretAccessKey", with("SecretAccessKey", ""), ["came without the secret access key"]),
-        Case::answer("an empty SessionToken", with("SessionToken", ""), ["came without the session token"]),
-        Case::answer(
+        Case::response("no AccessKeyId", without("AccessKeyId"), ["came without the access key id"]),
+        Case::response("no SecretAccessKey", without("SecretAccessKey"), ["came without the secret access key"]),
+        Case::response("no SessionToken", without("SessionToken"), ["came without the session token"]),
+        Case::response("no Expiration", without("Expiration"), ["already expired"]),
+        Case::response("an empty AccessKeyId", with("AccessKeyId", ""), ["came without the access key id"]),
+        Case::response("an empty SecretAccessKey", with("SecretAccessKey", ""), ["came without the secret access key"]),
+        Case::response("an empty SessionToken", with("SessionToken", ""), ["came without the session token"]),
+        Case::response(
             "an element as SecretAccessKey",
             with("SecretAccessKey", &element),
             ["looking for a data element"],
         ),
-        Case::answer("an unknown entity", with("SessionToken", &format!("&{TOKEN};")), ["invalid XML escape"]),
-        Case::answer("two SecretAccessKeys", ok(document(&bad().and("SecretAccessKey", SECRET))), LAST),
-        Case::answer("a SessionToken of 4 MB", with("SessionToken", &"x".repeat(4 << 20)), LONG),
+        Case::response("an unknown entity", with("SessionToken", &format!("&{TOKEN};")), ["invalid XML escape"]),
+        Case::response("two SecretAccessKeys", ok(document(&bad().and("SecretAccessKey", SECRET))), LAST_VALUE),
+        Case::response("a SessionToken of 4 MB", with("SessionToken", &"x".repeat(4 << 20)), LONG_VALUE),
     ]
 }
 
 fn dates() -> Vec<Case> {
     let dates = [
         ("an empty Expiration", ""),
-        ("a date that is none", "soon"),
+        ("not a date", "soon"),
         ("a date without a zone", "2099-01-01T00:00:00"),
         ("a date without a time", "2099-01-01"),
         ("seconds since 1970", "4070908800"),
@@ -144,17 +148,17 @@ fn dates() -> Vec<Case> {
         ("a secret as the date", SECRET),
     ];
     let past = [("the year 0", "0000-01-01T00:00:00Z"), ("a date in the past", "2020-01-01T00:00:00Z")];
-    let dates = dates.map(|(name, date)| Case::answer(name, with("Expiration", date), ["Expiration is not a date"]));
+    let dates = dates.map(|(name, date)| Case::response(name, with("Expiration", date), ["Expiration is not a date"]));
     dates
         .into_iter()
-        .chain(past.map(|(name, date)| Case::answer(name, with("Expiration", date), ["already expired"])))
+        .chain(past.map(|(name, date)| Case::response(name, with("Expiration", date), ["already expired"])))
         .collect()
 }
 
 fn refusals() -> Vec<Case> {
-    let of_a_machine = "User: arn:aws:sts::123456789012:assumed-role/web/i-0abc123def4567890 is not authorized to perform: \
+    let denied = "User: arn:aws:sts::123456789012:assumed-role/web/i-0abc123def4567890 is not authorized to perform: \
                         sts:AssumeRole on resource: arn:aws:iam::123456789012:role/team/reader-2";
-    // STS repeats what it would have signed, and so the session token.
+    // STS includes the canonical request in its message, and so the session token.
     let canonical = format!(
         "The request signature we calculated does not match. The Canonical String for this request should have been \
          'POST\n/\n\nhost:sts.amazonaws.com\nx-amz-security-token:{TOKEN}\n\nhost'"
@@ -165,63 +169,59 @@ fn refusals() -> Vec<Case> {
     let forbidden = |code, message| http("403 Forbidden", error(code, message));
     let throttled = || http("429 Too Many Requests", error("Throttling", "Rate exceeded"));
     vec![
-        Case::answer(
+        Case::response(
             "400 ValidationError",
             bad_request("ValidationError", "Value 'a b' at 'roleArn' failed to satisfy constraint"),
             ["refused (400 ValidationError): Value 'a b' at 'roleArn' failed"],
         ),
-        Case::answer(
+        Case::response(
             "400 ExpiredTokenException",
             bad_request("ExpiredTokenException", "The security token included in the request is expired"),
             ["refused (400 ExpiredTokenException): The security token included in the request is expired"],
         ),
-        Case::answer(
+        Case::response(
             "400 MalformedPolicyDocument",
             bad_request("MalformedPolicyDocument", "This policy contains invalid Json"),
             ["refused (400 MalformedPolicyDocument): This policy contains invalid Json"],
         ),
-        Case::answer(
-            "403 AccessDenied",
-            forbidden("AccessDenied", of_a_machine),
-            ["refused (403 AccessDenied): ", of_a_machine],
-        ),
-        Case::answer(
+        Case::response("403 AccessDenied", forbidden("AccessDenied", denied), ["refused (403 AccessDenied): ", denied]),
+        Case::response(
             "403 InvalidClientTokenId",
             forbidden("InvalidClientTokenId", "The security token included in the request is invalid."),
             ["refused (403 InvalidClientTokenId): The security token included in the request is invalid."],
         ),
-        Case::answer(
+        Case::response(
             "403 SignatureDoesNotMatch",
             forbidden("SignatureDoesNotMatch", &canonical),
             ["refused (403 SignatureDoesNotMatch): The request signature", "x-amz-security-token:***"],
         ),
-        Case::answer(
+        Case::response(
             "403 RegionDisabledException",
             forbidden("RegionDisabledException", "STS is not activated in this region for account:123456789012."),
             ["refused (403 RegionDisabledException): STS is not activated in this region for account:123456789012."],
         ),
-        Case::answer("403 with a secret", http("403 Forbidden", cut), ["refused (403 AccessDenied): ***"]),
-        Case::answer(
+        Case::response("403 with a secret", http("403 Forbidden", cut), ["refused (403 AccessDenied): ***"]),
+        Case::response(
             "400 without a code",
             http("400 Bad Request", no_code),
             ["has answered 400: The request is too long."],
         ),
-        Case::answer("400 without a body", http("400 Bad Request", ""), ["has answered 400", "no root element"]),
-        Case::answer("403 with a page", http("403 Forbidden", portal()), ["has answered 403"]),
-        Case::answer("407", http("407 Proxy Authentication Required", ""), ["has answered 407"]),
-        Case::answer("429 Throttling", throttled(), ["refused (429 Throttling): Rate exceeded"]),
-        Case::answer("429 Throttling, again and again", throttled(), ["refused (429 Throttling): Rate exceeded"])
+        Case::response("400 without a body", http("400 Bad Request", ""), ["has answered 400", "no root element"]),
+        Case::response("403 with a page", http("403 Forbidden", portal()), ["has answered 403"]),
+        Case::response("407", http("407 Proxy Authentication Required", ""), ["has answered 407"]),
+        Case::response("429 Throttling", throttled(), ["refused (429 Throttling): Rate exceeded"]),
+        Case::response("429 Throttling, on each attempt", throttled(), ["refused (429 Throttling): Rate exceeded"])
             .retried(),
-        Case::answer("500", http("500 Internal Server Error", ""), ["has answered 500"]),
-        Case::answer("500, again and again", http("500 Internal Server Error", ""), ["has answered 500"]).retried(),
-        Case::answer("503 with a page", http("503 Service Unavailable", portal()), ["has answered 503"]),
-        Case::answer("redirected to itself", redirect("/"), ["has answered 302"]),
-        Case::answer("redirected elsewhere", redirect("http://127.0.0.1:9/"), ["has answered 302"]),
+        Case::response("500", http("500 Internal Server Error", ""), ["has answered 500"]),
+        Case::response("500, on each attempt", http("500 Internal Server Error", ""), ["has answered 500"]).retried(),
+        Case::response("503 with a page", http("503 Service Unavailable", portal()), ["has answered 503"]),
+        Case::response("redirected to the same URL", redirect("/"), ["has answered 302"]),
+        Case::response("redirected to another server", redirect("http://127.0.0.1:9/"), ["has answered 302"]),
     ]
 }
 
-pub(crate) const LAST: Outcome = Outcome::Taken("the last one counts");
-pub(crate) const LONG: Outcome = Outcome::Taken("no length is too much");
+pub(crate) const LAST_VALUE: Outcome = Outcome::Accepted("the last value counts");
+pub(crate) const LONG_VALUE: Outcome = Outcome::Accepted("the length has no limit");
 
 fn bad() -> Fields {
     Fields::xml(false)

@@ -1,16 +1,16 @@
-//! The README's table stays true: its lines are counted.
+//! The README's table of line counts is up to date.
 
 use std::fs;
 use std::path::Path;
 
-/// What is neither blank nor a comment. The adapters have no block comments, and this says so.
+/// Counts lines that are neither blank nor a comment. The adapters must not have block comments.
 fn lines_of_code(code: &str) -> usize {
     assert!(!code.contains("/*"));
     code.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")).count()
 }
 
 #[test]
-fn each_adapter_has_its_row_with_as_many_lines_as_it_has() {
+fn the_readme_counts_the_lines_of_each_adapter() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = fs::read_to_string(root.join("README.md")).unwrap();
     let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(".rs`"));
@@ -26,7 +26,7 @@ fn each_adapter_has_its_row_with_as_many_lines_as_it_has() {
         assert_eq!(after, lines_of_code(&code), "{name}.rs");
         assert!(after < before, "{name}.rs");
     }
-    let sums = readme.lines().find(|line| line.starts_with("| all six ")).unwrap();
+    let total = readme.lines().find(|line| line.starts_with("| all six ")).unwrap();
     let sum = |column: usize| rows.iter().map(|(_, cells)| cells[column].parse::<usize>().unwrap()).sum::<usize>();
-    assert!(sums.contains(&format!("| {} | {} |", sum(3), sum(4))), "{} and {}: {sums}", sum(3), sum(4));
+    assert!(total.contains(&format!("| {} | {} |", sum(3), sum(4))), "{} and {}: {total}", sum(3), sum(4));
 }

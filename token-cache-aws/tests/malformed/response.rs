@@ -1,48 +1,47 @@
-//! [`Reply`]: what a server sends, byte by byte; and the bodies that are in it.
-
-use std::time::Duration;
+//! [`Response`]: what a server sends, byte by byte, and builders for responses and their bodies.
 
 use crate::canary;
 
-/// What goes over a connection, at the end of which it is closed.
-pub(crate) enum Reply {
+/// What a server sends over a connection before it closes it.
+pub(crate) enum Response {
     Bytes(Vec<u8>),
-    /// One byte at a time.
-    Drip(Vec<u8>),
-    /// The headers, so many spaces, and the rest of the body.
-    Flood(Vec<u8>, usize, Vec<u8>),
-    /// And then not an end but a reset.
+    /// One byte at a time, with pauses.
+    ByteByByte(Vec<u8>),
+    /// The head, this many spaces, and the rest of the body.
+    Padded {
+        head: Vec<u8>,
+        spaces: usize,
+        body: Vec<u8>,
+    },
+    /// The bytes, and then a reset of the connection.
     Reset(Vec<u8>),
-    /// Nothing, and no end.
-    Silence,
+    /// Nothing. The connection stays open.
+    Hang,
 }
 
-impl Reply {
-    /// Between two bytes of a [`Drip`](Self::Drip).
-    pub(crate) const PAUSE: Duration = Duration::from_millis(40);
-
-    /// A body that begins with 20 MB of spaces.
-    pub(crate) fn flood(body: impl Into<Vec<u8>>) -> Self {
+impl Response {
+    /// A body that starts with 20 MB of spaces.
+    pub(crate) fn padded(body: impl Into<Vec<u8>>) -> Self {
         let (body, spaces) = (body.into(), 20 << 20);
         let length = body.len() + spaces;
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-        Self::Flood(head.into(), spaces, body)
+        Self::Padded { head: head.into(), spaces, body }
     }
 }
 
-impl From<Vec<u8>> for Reply {
+impl From<Vec<u8>> for Response {
     fn from(bytes: Vec<u8>) -> Self {
         Self::Bytes(bytes)
     }
 }
 
-impl From<&str> for Reply {
+impl From<&str> for Response {
     fn from(text: &str) -> Self {
         Self::Bytes(text.into())
     }
 }
 
-/// An answer whose headers are in order.
+/// A response with a well-formed head.
 pub(crate) fn http(status: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     http_with(status, &[], body)
 }
@@ -64,14 +63,14 @@ pub(crate) fn redirect(to: &str) -> Vec<u8> {
     http_with("302 Found", &[("Location", to)], "")
 }
 
-/// What there is of `whole` up to the end of `mark`.
+/// The part of `whole` up to the end of `mark`.
 pub(crate) fn cut_after(whole: impl AsRef<[u8]>, mark: &str) -> Vec<u8> {
     let whole = whole.as_ref();
-    let at = whole.windows(mark.len()).position(|part| part == mark.as_bytes()).expect("the mark is there");
+    let at = whole.windows(mark.len()).position(|part| part == mark.as_bytes()).expect("the whole contains the mark");
     whole[..at + mark.len()].to_vec()
 }
 
-/// What a hotel answers to whoever has not paid yet, with a session of its own in it.
+/// The login page of a captive portal, with a session in it.
 pub(crate) fn portal() -> String {
     let session = canary::TOKEN;
     format!("<!DOCTYPE html><html data-session=\"{session}\"><body>\n<p>Welcome. Log in, {session}.</p></body></html>")
@@ -84,16 +83,16 @@ pub(crate) fn utf16(text: &str) -> Vec<u8> {
     [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
 }
 
-/// The fields of a set of credentials, each as its document writes it.
+/// The fields of a set of credentials, with values in the syntax of their document.
 pub(crate) struct Fields(Vec<(&'static str, String)>);
 
 impl Fields {
-    /// Of a JSON document, with its own word for the token.
+    /// For a JSON document. `token` is the name of the field for the session token.
     pub(crate) fn json(token: &'static str, is_good: bool) -> Self {
         Self::new(token, is_good, |text| format!("\"{text}\""))
     }
 
-    /// Of the XML of STS.
+    /// For the XML of STS.
     pub(crate) fn xml(is_good: bool) -> Self {
         Self::new("SessionToken", is_good, str::to_owned)
     }
@@ -120,7 +119,7 @@ impl Fields {
         self
     }
 
-    /// Once more, at the end.
+    /// Adds a field at the end, even if there is one of this name.
     pub(crate) fn and(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.0.push((name, value.into()));
         self
@@ -129,7 +128,7 @@ impl Fields {
     pub(crate) fn without(mut self, name: &str) -> Self {
         let all = self.0.len();
         self.0.retain(|field| field.0 != name);
-        assert!(self.0.len() < all, "there was no {name}");
+        assert!(self.0.len() < all, "there is no {name}");
         self
     }
 
