@@ -9,9 +9,9 @@ use super::harness::*;
 
 #[tokio::test]
 async fn a_container_environment_is_sufficient() {
-    let harness = Harness::start().await;
-    child_succeeds("chain::child_reads_and_writes", harness.container_env()).await;
-    let (issuer, s3) = (harness.issuer().counts(), harness.s3().counts());
+    let aws = TestAws::start().await;
+    child_succeeds("chain::child_reads_and_writes", aws.container_env()).await;
+    let (issuer, s3) = (aws.issuer().counts(), aws.s3().counts());
     assert_eq!((issuer.container, issuer.sessions), (1, 1));
     assert_eq!((s3.sessions, s3.rejected_in_all()), (1, 0));
     assert_eq!(s3.requests, 16);
@@ -19,19 +19,19 @@ async fn a_container_environment_is_sufficient() {
 
 #[tokio::test]
 async fn an_instance_metadata_service_is_sufficient() {
-    let harness = Harness::start().await;
-    child_succeeds("chain::child_reads_and_writes", harness.imds_env()).await;
-    let (issuer, s3) = (harness.issuer().counts(), harness.s3().counts());
+    let aws = TestAws::start().await;
+    child_succeeds("chain::child_reads_and_writes", aws.imds_env()).await;
+    let (issuer, s3) = (aws.issuer().counts(), aws.s3().counts());
     assert_eq!((issuer.imds_credentials, issuer.sessions), (1, 1));
     assert_eq!((s3.sessions, s3.rejected_in_all()), (1, 0));
 }
 
 #[tokio::test]
 async fn static_keys_in_the_environment_are_used() {
-    let harness = Harness::start().await;
-    child_succeeds("chain::child_reads_and_writes", harness.long_term_env()).await;
-    assert_eq!(harness.issuer().counts().sessions, 0);
-    assert_eq!(harness.s3().counts().rejected_in_all(), 0);
+    let aws = TestAws::start().await;
+    child_succeeds("chain::child_reads_and_writes", aws.long_term_env()).await;
+    assert_eq!(aws.issuer().counts().sessions, 0);
+    assert_eq!(aws.s3().counts().rejected_in_all(), 0);
 }
 
 #[tokio::test]
@@ -45,9 +45,9 @@ async fn child_reads_and_writes() {
 
 #[tokio::test]
 async fn the_process_has_one_shared_instance() {
-    let harness = Harness::start().await;
-    child_succeeds("chain::child_gets_the_shared_instance", harness.container_env()).await;
-    assert_eq!(harness.issuer().counts().container, 1);
+    let aws = TestAws::start().await;
+    child_succeeds("chain::child_gets_the_shared_instance", aws.container_env()).await;
+    assert_eq!(aws.issuer().counts().container, 1);
 }
 
 #[tokio::test]
@@ -72,9 +72,9 @@ async fn without_credentials_one_line_names_the_providers_and_the_remedy() {
 
 #[tokio::test]
 async fn a_failing_metadata_service_is_named_in_the_error() {
-    let harness = Harness::start().await;
-    harness.issuer().fail(Fault::Status(403));
-    let error = child_error("chain::child_prints_the_error_of_a_store", harness.imds_env()).await;
+    let aws = TestAws::start().await;
+    aws.issuer().fail(Fault::Status(403));
+    let error = child_error("chain::child_prints_the_error_of_a_store", aws.imds_env()).await;
     assert_contains(&error, &["instance metadata service", "AWS_ACCESS_KEY_ID", "AWS_PROFILE"]);
 }
 

@@ -26,12 +26,12 @@ pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 /// Fake AWS with sessions of one hour and a bucket, on the clock of its caches.
-pub(crate) struct Harness {
+pub(crate) struct TestAws {
     aws: FakeAws,
     pub(crate) clock: VirtualClock,
 }
 
-impl Deref for Harness {
+impl Deref for TestAws {
     type Target = FakeAws;
 
     fn deref(&self) -> &FakeAws {
@@ -39,7 +39,7 @@ impl Deref for Harness {
     }
 }
 
-impl Harness {
+impl TestAws {
     pub(crate) async fn start() -> Self {
         let clock = VirtualClock::new();
         // reqsign and the IMDS provider of the SDK compare expiries with the machine's clock. Whole seconds, because the

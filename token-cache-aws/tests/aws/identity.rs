@@ -31,39 +31,39 @@ async fn child_prints_its_error() {
 
 #[tokio::test]
 async fn half_a_key_is_an_error_and_not_the_instance_role() {
-    let harness = Harness::start().await;
+    let aws = TestAws::start().await;
     for (set, unset) in [("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")]
     {
-        let error = error_with(instance_env(&harness, &[(set, "AKIAONLYHALF")])).await;
+        let error = error_with(instance_env(&aws, &[(set, "AKIAONLYHALF")])).await;
         assert!(error.starts_with("Permanent") && error.contains(&format!("sets {set} but not {unset}")), "{error}");
         assert!(!error.contains("ONLYHALF"), "{error}");
     }
-    assert_eq!(harness.issuer().counts().imds_credentials, 0);
+    assert_eq!(aws.issuer().counts().imds_credentials, 0);
 }
 
 #[tokio::test]
 async fn an_unknown_profile_is_an_error_and_not_the_instance_role() {
-    let harness = Harness::start().await;
-    let error = error_with(instance_env(&harness, &[("AWS_PROFILE", "analytics")])).await;
+    let aws = TestAws::start().await;
+    let error = error_with(instance_env(&aws, &[("AWS_PROFILE", "analytics")])).await;
     assert_contains(&error, &["Permanent", "AWS_PROFILE", "\"analytics\"", "~/.aws/config", "AWS_CONFIG_FILE"]);
 }
 
 #[tokio::test]
 async fn half_of_web_identity_is_an_error_and_not_the_instance_role() {
-    let harness = Harness::start().await;
-    let error = error_with(instance_env(&harness, &[("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/token")])).await;
+    let aws = TestAws::start().await;
+    let error = error_with(instance_env(&aws, &[("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/token")])).await;
     assert!(error.starts_with("Permanent") && error.contains("but not AWS_ROLE_ARN"), "{error}");
-    let error = error_with(instance_env(&harness, &[("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/pod")])).await;
+    let error = error_with(instance_env(&aws, &[("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/pod")])).await;
     assert!(error.starts_with("Permanent") && error.contains("but not AWS_WEB_IDENTITY_TOKEN_FILE"), "{error}");
 }
 
 #[tokio::test]
 async fn a_missing_token_file_is_an_error_and_not_the_instance_role() {
-    let harness = Harness::start().await;
+    let aws = TestAws::start().await;
     let role = ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/pod");
-    let error = error_with(instance_env(&harness, &[role, ("AWS_WEB_IDENTITY_TOKEN_FILE", "/no/such/token")])).await;
+    let error = error_with(instance_env(&aws, &[role, ("AWS_WEB_IDENTITY_TOKEN_FILE", "/no/such/token")])).await;
     assert!(error.contains("No such file") || error.contains("not found"), "{error}");
-    assert_eq!(harness.issuer().counts().imds_credentials, 0);
+    assert_eq!(aws.issuer().counts().imds_credentials, 0);
 }
 
 #[tokio::test]
@@ -71,12 +71,12 @@ async fn a_named_profile_uses_only_that_profile() {
     let home = tempfile::tempdir().unwrap();
     let config = home.path().join("config");
     std::fs::write(&config, "[profile empty]\nregion = eu-north-1\n").unwrap();
-    let harness = Harness::start().await;
-    let mut env = instance_env(&harness, &[("AWS_CONFIG_FILE", config.to_str().unwrap())]);
-    env.extend(harness.long_term_env());
+    let aws = TestAws::start().await;
+    let mut env = instance_env(&aws, &[("AWS_CONFIG_FILE", config.to_str().unwrap())]);
+    env.extend(aws.long_term_env());
     env.retain(|(name, _)| *name != "AWS_REGION");
     child_succeeds("identity::child_uses_profiles", env).await;
-    assert_eq!(harness.issuer().counts().imds_credentials, 0);
+    assert_eq!(aws.issuer().counts().imds_credentials, 0);
 }
 
 #[tokio::test]
@@ -95,14 +95,14 @@ async fn child_uses_profiles() {
 
 #[tokio::test]
 async fn a_named_profile_may_assume_its_role_with_the_keys_of_another() {
-    let harness = Harness::start().await;
+    let aws = TestAws::start().await;
     let home = tempfile::tempdir().unwrap();
-    let (config, key) = (home.path().join("config"), harness.long_term_key());
+    let (config, key) = (home.path().join("config"), aws.long_term_key());
     let keys =
         format!("aws_access_key_id = {}\naws_secret_access_key = {}", key.access_key_id(), key.secret_access_key());
     let role = "role_arn = arn:aws:iam::123456789012:role/reader\nsource_profile = base";
     std::fs::write(&config, format!("[profile base]\n{keys}\n[profile reader]\n{role}\n")).unwrap();
-    let mut env = harness.long_term_env();
+    let mut env = aws.long_term_env();
     for (name, value) in &mut env {
         if name.ends_with("_KEY") || name.ends_with("_KEY_ID") {
             *value = "another".to_owned();
@@ -110,7 +110,7 @@ async fn a_named_profile_may_assume_its_role_with_the_keys_of_another() {
     }
     env.push(("AWS_CONFIG_FILE", config.to_str().unwrap().to_owned()));
     child_succeeds("identity::child_uses_the_role_of_its_profile", env).await;
-    assert_eq!((harness.issuer().counts().assume_role, harness.s3().counts().sessions), (1, 1));
+    assert_eq!((aws.issuer().counts().assume_role, aws.s3().counts().sessions), (1, 1));
 }
 
 #[tokio::test]
@@ -125,8 +125,8 @@ async fn a_repaired_profile_is_read_again() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("credentials");
     std::fs::write(&file, "[default\naws_access_key_id = broken\n").unwrap();
-    let harness = Harness::start().await;
-    let key = harness.long_term_key();
+    let aws = TestAws::start().await;
+    let key = aws.long_term_key();
     let env = vec![
         ("AWS_SHARED_CREDENTIALS_FILE", file.to_str().unwrap().to_owned()),
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
@@ -172,13 +172,13 @@ async fn child_repairs_its_profile() {
 
 #[tokio::test]
 async fn requests_are_unsigned_only_if_nothing_is_configured() {
-    let harness = Harness::start().await;
-    let mut env = harness.long_term_env();
+    let aws = TestAws::start().await;
+    let mut env = aws.long_term_env();
     env.retain(|(name, _)| !name.starts_with("AWS_ACCESS") && !name.starts_with("AWS_SECRET"));
     env.push(("AWS_EC2_METADATA_DISABLED", "true".to_owned()));
     child_succeeds("identity::child_sends_unsigned_requests", env).await;
     // The S3 server rejects unsigned requests with this code.
-    assert_eq!(harness.s3().counts().rejected("AccessDenied"), 1);
+    assert_eq!(aws.s3().counts().rejected("AccessDenied"), 1);
 }
 
 #[tokio::test]
@@ -199,11 +199,11 @@ async fn child_sends_unsigned_requests() {
 #[tokio::test]
 async fn a_failing_issuer_makes_no_request_anonymous() {
     let cases = [Fault::Status(500), Fault::Status(403), Fault::Garbage].map(|fault| async move {
-        let harness = Harness::start().await;
-        harness.issuer().fail(fault);
+        let aws = TestAws::start().await;
+        aws.issuer().fail(fault);
         let child = "identity::child_does_not_become_anonymous";
-        tokio::join!(child_succeeds(child, harness.imds_env()), child_succeeds(child, harness.container_env()));
-        assert_eq!(harness.s3().counts().requests, 0, "{fault:?}");
+        tokio::join!(child_succeeds(child, aws.imds_env()), child_succeeds(child, aws.container_env()));
+        assert_eq!(aws.s3().counts().requests, 0, "{fault:?}");
     });
     // Concurrently, because the SDK retries each of them after a backoff.
     join_all(cases).await;
@@ -219,9 +219,9 @@ async fn child_does_not_become_anonymous() {
 
 #[tokio::test]
 async fn one_hundred_registry_lookups_of_a_role_cost_one_call() {
-    let harness = Harness::start().await;
-    child_succeeds("identity::child_uses_the_registry", harness.long_term_env()).await;
-    assert_eq!(harness.issuer().counts().assume_role, 3);
+    let aws = TestAws::start().await;
+    child_succeeds("identity::child_uses_the_registry", aws.long_term_env()).await;
+    assert_eq!(aws.issuer().counts().assume_role, 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,38 +14,38 @@ const UNTIL_REFRESH: Duration = Duration::from_secs(46 * 60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_rotation_under_load_costs_one_call() {
-    let harness = Harness::start().await;
-    let cache = harness.cache().await;
+    let aws = TestAws::start().await;
+    let cache = aws.cache().await;
     let load = Load::new(&cache);
     load.round().await;
-    harness.issuer().set_delay(SECOND);
+    aws.issuer().set_delay(SECOND);
     for rotation in 1..=5 {
-        harness.clock.advance(UNTIL_REFRESH);
+        aws.clock.advance(UNTIL_REFRESH);
         // The fetch is in flight during this round, because the issuer answers when the clock advances.
         load.round().await;
-        wait_until(|| harness.issuer().counts().assume_role == rotation + 1).await;
+        wait_until(|| aws.issuer().counts().assume_role == rotation + 1).await;
         load.round().await;
         assert_eq!(cache.cache().status().generation, rotation);
-        harness.clock.advance(SECOND);
+        aws.clock.advance(SECOND);
         wait_until(|| cache.cache().status().generation == rotation + 1).await;
     }
     load.round().await;
-    let (issuer, s3) = (harness.issuer().counts(), harness.s3().counts());
+    let (issuer, s3) = (aws.issuer().counts(), aws.s3().counts());
     assert_eq!((issuer.assume_role, issuer.sessions, s3.sessions), (6, 6, 6));
     assert_eq!(s3.rejected_in_all(), 0);
 }
 
 #[tokio::test]
 async fn p03_no_answer_of_the_issuer_evicts_a_valid_session() {
-    let harness = Harness::start().await;
-    let cache = harness.cache().await;
+    let aws = TestAws::start().await;
+    let cache = aws.cache().await;
     let first = cache.get().await.unwrap();
     for fault in [Fault::Down, Fault::Garbage, Fault::Status(503), Fault::Status(403), Fault::Expired] {
-        harness.issuer().fail(fault);
-        let before = harness.issuer().counts().assume_role;
-        harness.clock.advance(5 * MINUTE);
+        aws.issuer().fail(fault);
+        let before = aws.issuer().counts().assume_role;
+        aws.clock.advance(5 * MINUTE);
         assert!(cache.cache().refresh().await.is_err(), "{fault:?}");
-        assert!(harness.issuer().counts().assume_role > before, "{fault:?}");
+        assert!(aws.issuer().counts().assume_role > before, "{fault:?}");
         assert!(Arc::ptr_eq(&first, &cache.get().await.unwrap()), "{fault:?}");
         round_trip(&store(&cache), "object").await.unwrap();
     }
@@ -53,9 +53,9 @@ async fn p03_no_answer_of_the_issuer_evicts_a_valid_session() {
 
 #[tokio::test]
 async fn p10_one_hundred_callers_share_one_failed_fetch() {
-    let harness = Harness::start().await;
-    harness.issuer().fail(Fault::Status(403)); // the SDK does not retry it
-    let cache = harness.cache().await;
+    let aws = TestAws::start().await;
+    aws.issuer().fail(Fault::Status(403)); // the SDK does not retry it
+    let cache = aws.cache().await;
     let errors = concurrently(100, |_| {
         let cache = cache.clone();
         Box::pin(async move { cache.get().await.unwrap_err() })
@@ -63,42 +63,42 @@ async fn p10_one_hundred_callers_share_one_failed_fetch() {
     for error in errors.await {
         assert_eq!(error.kind(), ErrorKind::Source);
     }
-    assert_eq!(harness.issuer().counts().assume_role, 1);
+    assert_eq!(aws.issuer().counts().assume_role, 1);
 }
 
 #[tokio::test]
 async fn p11_an_expired_session_is_a_failed_fetch() {
-    let harness = Harness::start().await;
-    harness.issuer().fail(Fault::Expired);
-    let cache = harness.cache().await;
+    let aws = TestAws::start().await;
+    aws.issuer().fail(Fault::Expired);
+    let cache = aws.cache().await;
     assert_eq!(cache.get().await.unwrap_err().kind(), ErrorKind::AlreadyExpired);
-    assert_eq!(harness.s3().counts().requests, 0);
+    assert_eq!(aws.s3().counts().requests, 0);
 }
 
 #[tokio::test]
 async fn p15_an_invalidated_session_is_replaced() {
-    let harness = Harness::start().await;
-    let cache = harness.cache().await;
+    let aws = TestAws::start().await;
+    let cache = aws.cache().await;
     let first = cache.get().await.unwrap();
-    harness.clock.advance(MINUTE);
+    aws.clock.advance(MINUTE);
     cache.cache().invalidate(&first);
     round_trip(&store(&cache), "object").await.unwrap();
-    assert_eq!(harness.issuer().counts().sessions, 2);
+    assert_eq!(aws.issuer().counts().sessions, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_during_an_outage_within_the_lifetime_of_a_session() {
-    let harness = Harness::start().await;
-    let cache = harness.cache().await;
+    let aws = TestAws::start().await;
+    let cache = aws.cache().await;
     let load = Load::new(&cache);
     load.round().await;
-    harness.clock.advance(UNTIL_REFRESH);
-    harness.issuer().fail(Fault::Down);
+    aws.clock.advance(UNTIL_REFRESH);
+    aws.issuer().fail(Fault::Down);
     let advance_under_load = async |step: Duration| {
         load.round().await;
         // Otherwise the step could time out a fetch that a slow machine has not finished.
         wait_until(|| !cache.cache().status().refreshing).await;
-        harness.clock.advance(step);
+        aws.clock.advance(step);
     };
     for _ in 0..13 {
         advance_under_load(MINUTE).await;
@@ -107,23 +107,23 @@ async fn no_request_fails_during_an_outage_within_the_lifetime_of_a_session() {
     assert!(status.failures > 0 && status.generation == 1, "{status:?}");
 
     // The session has one minute left.
-    harness.issuer().clear_fault();
+    aws.issuer().clear_fault();
     while cache.cache().status().generation == 1 {
         advance_under_load(5 * SECOND).await;
     }
     load.round().await;
-    let s3 = harness.s3().counts();
+    let s3 = aws.s3().counts();
     assert_eq!((s3.sessions, s3.rejected_in_all()), (2, 0));
 }
 
 #[tokio::test]
 async fn after_the_expiry_errors_are_immediate_until_the_issuer_recovers() {
-    let harness = Harness::start().await;
-    let cache = harness.cache().await;
+    let aws = TestAws::start().await;
+    let cache = aws.cache().await;
     let store = store(&cache);
     round_trip(&store, "object").await.unwrap();
-    harness.issuer().fail(Fault::Status(403)); // the SDK does not retry it
-    harness.clock.advance(HOUR + SECOND);
+    aws.issuer().fail(Fault::Status(403)); // the SDK does not retry it
+    aws.clock.advance(HOUR + SECOND);
     // The clock does not move during a request, so a request that waited for the backoff would never end.
     let mut from_backoff = 0;
     for _ in 0..240 {
@@ -131,31 +131,31 @@ async fn after_the_expiry_errors_are_immediate_until_the_issuer_recovers() {
         assert_contains(&error, &["AccessDenied"]);
         // The error of a fetch itself does not name the next attempt.
         from_backoff += u32::from(error.contains("next attempt in"));
-        harness.clock.advance(SECOND / 4);
+        aws.clock.advance(SECOND / 4);
     }
     // Of the 240 requests in one minute, at most one per `min_refresh_interval` of one second fetched.
     assert!(from_backoff >= 180, "{from_backoff}");
-    assert!(harness.issuer().counts().assume_role <= 61, "{:?}", harness.issuer().counts());
+    assert!(aws.issuer().counts().assume_role <= 61, "{:?}", aws.issuer().counts());
 
-    harness.issuer().clear_fault();
-    let cleared = harness.clock.wall();
+    aws.issuer().clear_fault();
+    let cleared = aws.clock.wall();
     while round_trip(&store, "object").await.is_err() {
-        harness.clock.advance(SECOND / 4);
+        aws.clock.advance(SECOND / 4);
     }
     // The backoff is at most 10 % of the minute that the issuer has been failing, and at least five seconds.
-    let recovered_after = harness.clock.wall().duration_since(cleared).unwrap();
+    let recovered_after = aws.clock.wall().duration_since(cleared).unwrap();
     assert!(recovered_after <= 7 * SECOND, "{recovered_after:?}");
-    assert_eq!(harness.s3().counts().rejected_in_all(), 0);
+    assert_eq!(aws.s3().counts().rejected_in_all(), 0);
 }
 
 #[tokio::test]
 async fn a_metadata_service_that_is_down_is_an_error_and_not_the_last_session() {
-    let harness = Harness::start().await;
-    let mut env = harness.imds_env();
-    env.push(("ISSUER", harness.issuer().imds_endpoint()));
+    let aws = TestAws::start().await;
+    let mut env = aws.imds_env();
+    env.push(("ISSUER", aws.issuer().imds_endpoint()));
     let outage = async {
-        wait_until(|| harness.s3().counts().requests > 0).await;
-        harness.issuer().fail(Fault::Down);
+        wait_until(|| aws.s3().counts().requests > 0).await;
+        aws.issuer().fail(Fault::Down);
     };
     let (error, ()) = tokio::join!(child_error("outages::child_outlives_its_metadata_service", env), outage);
     // A provider of the SDK that is kept returns the last session again.

@@ -13,21 +13,21 @@ use super::harness::*;
 
 #[tokio::test]
 async fn two_versions_of_object_store_share_one_cache() {
-    let harness = Harness::start().await;
-    let cache = harness.cache().await;
+    let aws = TestAws::start().await;
+    let cache = aws.cache().await;
     round_trip(&store(&cache), "from-0-14").await.unwrap();
 
     use object_store_0_13::{ObjectStoreExt as _, aws::AmazonS3Builder, path::Path};
     let older = cache.configure(AmazonS3Builder::new().with_bucket_name(BUCKET)).build().unwrap();
     let read = older.get(&Path::from("from-0-14")).await.unwrap().bytes().await.unwrap();
     assert_eq!(read, "from-0-14");
-    assert_eq!((harness.issuer().counts().sessions, harness.s3().counts().sessions), (1, 1));
+    assert_eq!((aws.issuer().counts().sessions, aws.s3().counts().sessions), (1, 1));
 }
 
 #[tokio::test]
 async fn a_token_is_converted_once_per_version() {
-    let harness = Harness::start().await;
-    let cache = harness.cache().await;
+    let aws = TestAws::start().await;
+    let cache = aws.cache().await;
     let newer: Arc<dyn object_store::CredentialProvider<Credential = _>> = Arc::new(cache.clone());
     let older: Arc<dyn object_store_0_13::CredentialProvider<Credential = _>> = Arc::new(cache.clone());
     let first = (newer.get_credential().await.unwrap(), older.get_credential().await.unwrap());
@@ -43,33 +43,33 @@ async fn a_token_is_converted_once_per_version() {
 
 #[tokio::test]
 async fn p07_one_hundred_callers_of_an_empty_cache_cost_one_call() {
-    let harness = Harness::start().await;
-    harness.issuer().set_delay(SECOND);
-    let cache = harness.cache().await;
+    let aws = TestAws::start().await;
+    aws.issuer().set_delay(SECOND);
+    let cache = aws.cache().await;
     let callers = concurrently(100, |_| {
         let cache = cache.clone();
         Box::pin(async move { object_store::CredentialProvider::get_credential(&cache).await.unwrap() })
     });
     let answer = async {
-        wait_until(|| harness.issuer().counts().assume_role > 0).await;
-        harness.clock.advance(SECOND);
+        wait_until(|| aws.issuer().counts().assume_role > 0).await;
+        aws.clock.advance(SECOND);
     };
     let (tokens, ()) = tokio::join!(callers, answer);
     assert!(tokens.iter().all(|token| Arc::ptr_eq(token, &tokens[0])));
-    assert_eq!(harness.issuer().counts().assume_role, 1);
+    assert_eq!(aws.issuer().counts().assume_role, 1);
 }
 
 #[tokio::test]
 async fn any_sdk_provider_can_be_cached() {
-    let harness = Harness::start().await;
-    let key = harness.issuer().new_session();
+    let aws = TestAws::start().await;
+    let key = aws.issuer().new_session();
     let token = key.session_token().map(ToOwned::to_owned);
     let provider = Credentials::new(key.access_key_id(), key.secret_access_key(), token, key.expires_at(), "test");
     let cache = AwsTokenCache::from_provider(provider);
     assert_eq!((cache.region(), cache.s3_endpoint_url()), (None, None));
     let store = cache
         .configure(AmazonS3Builder::new().with_bucket_name(BUCKET))
-        .with_endpoint(harness.s3().endpoint())
+        .with_endpoint(aws.s3().endpoint())
         .with_allow_http(true)
         .build()
         .unwrap();
@@ -84,9 +84,9 @@ fn an_sdk_config_without_a_provider_is_an_error_with_a_remedy() {
 
 #[tokio::test]
 async fn an_error_of_object_store_contains_the_cause_on_one_line() {
-    let harness = Harness::start().await;
-    harness.issuer().fail(Fault::Status(403));
-    let cache = harness.cache().await;
+    let aws = TestAws::start().await;
+    aws.issuer().fail(Fault::Status(403));
+    let cache = aws.cache().await;
     let error = round_trip(&store(&cache), "object").await.unwrap_err();
     let text = error.to_string();
     assert_contains(&text, &["AccessDenied", "next attempt in"]);

@@ -18,19 +18,19 @@ use tokio::net::{TcpListener, TcpStream};
 use super::harness::*;
 
 /// A cache whose source reports no expiry, so that it notices the end of a session only when S3 rejects it.
-async fn start() -> (Harness, AwsTokenCache) {
-    let harness = Harness::start().await;
-    let issuer = harness.issuer().clone();
+async fn start() -> (TestAws, AwsTokenCache) {
+    let aws = TestAws::start().await;
+    let issuer = aws.issuer().clone();
     let source = source_fn(move || {
         let session = credentials(&issuer.new_session());
         async { Ok::<_, std::io::Error>(TemporaryToken::never_expires(session)) }
     });
-    let cache = builder(source).clock(harness.clock.clone()).build();
-    let cache = AwsTokenCache::new(cache, &harness.config().await);
-    (harness, cache)
+    let cache = builder(source).clock(aws.clock.clone()).build();
+    let cache = AwsTokenCache::new(cache, &aws.config().await);
+    (aws, cache)
 }
 
-impl Harness {
+impl TestAws {
     /// Ends the current session, and advances the clock so far that the cache may fetch the next one.
     fn end_session(&self) {
         self.issuer().end_sessions();
@@ -50,19 +50,19 @@ fn retrying_store(cache: &AwsTokenCache) -> AmazonS3 {
 
 #[tokio::test]
 async fn every_operation_succeeds_after_one_rejection() {
-    let (harness, cache) = start().await;
+    let (aws, cache) = start().await;
     let store = retrying_store(&cache);
     let path = Path::from("folder/object");
     store.put(&path, "first".into()).await.unwrap();
-    assert_eq!(harness.rejections(), 0);
+    assert_eq!(aws.rejections(), 0);
 
     let mut total = 0;
     let mut assert_rejected = |operation: &str, times: u64| {
         total += times;
-        assert_eq!(harness.rejections(), total, "{operation}");
-        harness.end_session();
+        assert_eq!(aws.rejections(), total, "{operation}");
+        aws.end_session();
     };
-    harness.end_session();
+    aws.end_session();
     store.put(&path, "second".into()).await.unwrap();
     assert_rejected("put", 1);
     assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap(), "second");
@@ -85,59 +85,59 @@ async fn every_operation_succeeds_after_one_rejection() {
 
 #[tokio::test]
 async fn a_multipart_upload_retries_single_parts() {
-    let (harness, cache) = start().await;
+    let (aws, cache) = start().await;
     let store = retrying_store(&cache);
     let path = Path::from("large");
     let parts = [vec![1; MIN_PART], vec![2; 1000]];
     let mut upload = store.put_multipart(&path).await.unwrap();
     for part in &parts {
-        harness.end_session();
+        aws.end_session();
         upload.put_part(part.clone().into()).await.unwrap();
     }
-    harness.end_session();
+    aws.end_session();
     upload.complete().await.unwrap();
 
     let read = store.get(&path).await.unwrap().bytes().await.unwrap();
     assert!(read == parts.concat(), "{} bytes", read.len());
-    assert_eq!(harness.rejections(), 3);
+    assert_eq!(aws.rejections(), 3);
 }
 
 #[tokio::test]
 async fn concurrently_rejected_parts_cost_one_fetch() {
-    let (harness, cache) = start().await;
+    let (aws, cache) = start().await;
     let store = retrying_store(&cache);
     let upload = store.put_multipart(&Path::from("large")).await.unwrap();
-    harness.end_session();
-    let before = harness.issuer().counts().sessions;
+    aws.end_session();
+    let before = aws.issuer().counts().sessions;
     let mut upload = WriteMultipart::new_with_chunk_size(upload, MIN_PART);
     upload.write(&vec![7; MIN_PART + 1000]);
     upload.finish().await.unwrap();
-    assert_eq!(harness.issuer().counts().sessions, before + 1);
-    assert!(harness.rejections() >= 1);
+    assert_eq!(aws.issuer().counts().sessions, before + 1);
+    assert!(aws.rejections() >= 1);
     assert_eq!(store.head(&Path::from("large")).await.unwrap().size, MIN_PART as u64 + 1000);
 }
 
 #[tokio::test]
 async fn a_listing_continues_with_the_rejected_page() {
-    let (harness, cache) = start().await;
+    let (aws, cache) = start().await;
     let store = retrying_store(&cache);
     for name in ["a", "b", "c"] {
         store.put(&Path::from(name), "".into()).await.unwrap();
     }
-    harness.s3().set_page_size(2);
+    aws.s3().set_page_size(2);
     let mut list = store.list(None);
     let mut names = vec![list.next().await.unwrap().unwrap().location];
-    harness.end_session();
+    aws.end_session();
     names.extend(list.map_ok(|meta| meta.location).try_collect::<Vec<_>>().await.unwrap());
     assert_eq!(names, ["a", "b", "c"].map(Path::from));
-    assert_eq!(harness.rejections(), 1);
+    assert_eq!(aws.rejections(), 1);
 }
 
 #[tokio::test]
 async fn an_interrupted_download_continues_with_a_new_session() {
-    let (harness, cache) = start().await;
+    let (aws, cache) = start().await;
     let limit = Arc::new(AtomicUsize::new(usize::MAX));
-    let endpoint = proxy(harness.s3().endpoint().replace("http://", ""), Arc::clone(&limit), &harness).await;
+    let endpoint = proxy(aws.s3().endpoint().replace("http://", ""), Arc::clone(&limit), &aws).await;
     let store = store_builder(&cache)
         .with_retry(RetryConfig::default())
         .with_endpoint(endpoint)
@@ -149,13 +149,13 @@ async fn an_interrupted_download_continues_with_a_new_session() {
     limit.store(128 << 10, Ordering::Relaxed);
     let read = store.get(&Path::from("object")).await.unwrap().bytes().await.unwrap();
     assert!(read == content, "{} bytes", read.len());
-    assert_eq!(harness.rejections(), 1);
+    assert_eq!(aws.rejections(), 1);
 }
 
 /// Forwards connections to `server`. After `limit` bytes from the server, which it counts over all connections, it ends the
 /// current session, closes the connection, and forwards without a limit from then on.
-async fn proxy(server: String, limit: Arc<AtomicUsize>, harness: &Harness) -> String {
-    let (issuer, clock) = (harness.issuer().clone(), harness.clock.clone());
+async fn proxy(server: String, limit: Arc<AtomicUsize>, aws: &TestAws) -> String {
+    let (issuer, clock) = (aws.issuer().clone(), aws.clock.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -187,76 +187,76 @@ async fn proxy(server: String, limit: Arc<AtomicUsize>, harness: &Harness) -> St
 
 #[tokio::test]
 async fn a_rejected_conditional_write_is_done_once() {
-    let (harness, cache) = start().await;
+    let (aws, cache) = start().await;
     let store = retrying_store(&cache);
     let create =
         async |text: &'static str| store.put_opts(&Path::from("object"), text.into(), PutMode::Create.into()).await;
     store.put(&Path::from("other"), "".into()).await.unwrap();
-    harness.end_session();
+    aws.end_session();
     create("one").await.unwrap();
-    harness.end_session();
+    aws.end_session();
     assert!(matches!(create("two").await, Err(object_store::Error::AlreadyExists { .. })));
     assert_eq!(store.get(&Path::from("object")).await.unwrap().bytes().await.unwrap(), "one");
 }
 
 #[tokio::test]
 async fn one_hundred_concurrent_rejections_cost_one_fetch() {
-    let (harness, cache) = start().await;
+    let (aws, cache) = start().await;
     let store = Arc::new(retrying_store(&cache));
     store.put(&Path::from("object"), "text".into()).await.unwrap();
-    harness.end_session();
-    let before = harness.issuer().counts().sessions;
+    aws.end_session();
+    let before = aws.issuer().counts().sessions;
     let reads = concurrently(100, |_| {
         let store = Arc::clone(&store);
         Box::pin(async move { store.get(&Path::from("object")).await.unwrap().bytes().await.unwrap() })
     });
     assert!(reads.await.iter().all(|read| read == "text"));
-    assert_eq!(harness.issuer().counts().sessions, before + 1);
+    assert_eq!(aws.issuer().counts().sessions, before + 1);
 }
 
 #[tokio::test]
 async fn without_new_credentials_the_rejection_is_returned() {
-    let harness = Harness::start().await;
+    let aws = TestAws::start().await;
     // Without an expiry, like keys in an environment.
-    let source = SdkSource::new(credentials(&harness.issuer().new_session()));
-    let cache = builder(source).clock(harness.clock.clone()).build();
-    let cache = AwsTokenCache::new(cache, &harness.config().await);
+    let source = SdkSource::new(credentials(&aws.issuer().new_session()));
+    let cache = builder(source).clock(aws.clock.clone()).build();
+    let cache = AwsTokenCache::new(cache, &aws.config().await);
     let store = retrying_store(&cache);
     round_trip(&store, "object").await.unwrap();
-    harness.end_session();
+    aws.end_session();
     let error = store.get(&Path::from("object")).await.unwrap_err();
     assert!(error.to_string().contains("ExpiredToken") && is_credential_rejected(&error), "{error}");
-    assert_eq!(harness.rejections(), 1);
+    assert_eq!(aws.rejections(), 1);
     // The source has returned the rejected credentials again.
     assert_eq!(cache.get().await.unwrap_err().kind(), ErrorKind::Rejected);
 }
 
 #[tokio::test]
 async fn an_error_of_the_request_itself_is_not_retried() {
-    let (harness, cache) = start().await;
+    let (aws, cache) = start().await;
     let good = cache.get().await.unwrap();
     let token = good.session_token().map(ToOwned::to_owned);
     let wrong = Credentials::new(good.access_key_id(), "another secret", token, None, "test");
-    let wrong = AwsTokenCache::new(builder(SdkSource::new(wrong)).build(), &harness.config().await);
+    let wrong = AwsTokenCache::new(builder(SdkSource::new(wrong)).build(), &aws.config().await);
     let error = retrying_store(&wrong).get(&Path::from("object")).await.unwrap_err();
     assert!(error.to_string().contains("SignatureDoesNotMatch") && !is_credential_rejected(&error), "{error}");
-    assert_eq!((harness.s3().counts().requests, wrong.cache().status().generation), (1, 1));
+    assert_eq!((aws.s3().counts().requests, wrong.cache().status().generation), (1, 1));
     assert!(wrong.cache().peek().is_some());
 
     let anonymous = store_builder(&cache).with_skip_signature(true);
     let anonymous = anonymous.with_http_connector(cache.retry_rejected(ReqwestConnector::default())).build().unwrap();
     let error = anonymous.get(&Path::from("object")).await.unwrap_err();
     assert!(error.to_string().contains("AccessDenied") && !is_credential_rejected(&error), "{error}");
-    assert_eq!(harness.s3().counts().requests, 2);
+    assert_eq!(aws.s3().counts().requests, 2);
 }
 
 #[tokio::test]
 async fn a_rejection_is_detected_in_the_errors_of_each_version() {
-    let (harness, cache) = start().await;
+    let (aws, cache) = start().await;
     let newest = store(&cache);
     let missing = newest.get(&Path::from("object")).await.unwrap_err();
     assert!(!is_credential_rejected(&missing), "{missing}");
-    harness.end_session();
+    aws.end_session();
 
     let error = newest.get(&Path::from("object")).await.unwrap_err();
     assert!(matches!(error, object_store::Error::Generic { .. }) && is_credential_rejected(&error), "{error}");
@@ -274,16 +274,16 @@ async fn a_rejection_is_detected_in_the_errors_of_each_version() {
 
 #[tokio::test]
 async fn older_versions_of_object_store_retry_too() {
-    let (harness, cache) = start().await;
+    let (aws, cache) = start().await;
     {
         use object_store_0_13::client::ReqwestConnector;
         use object_store_0_13::{ObjectStoreExt as _, aws::AmazonS3Builder, path::Path};
         let builder = cache.configure(AmazonS3Builder::new().with_bucket_name(BUCKET));
         let store = builder.with_http_connector(cache.retry_rejected(ReqwestConnector::default())).build().unwrap();
         store.put(&Path::from("object"), "text".into()).await.unwrap();
-        harness.end_session();
+        aws.end_session();
         assert_eq!(store.head(&Path::from("object")).await.unwrap().size, 4);
-        harness.end_session();
+        aws.end_session();
         store.put(&Path::from("object"), "longer".into()).await.unwrap();
     }
     {
@@ -291,43 +291,43 @@ async fn older_versions_of_object_store_retry_too() {
         use object_store_0_12::{ObjectStore as _, aws::AmazonS3Builder, path::Path};
         let builder = cache.configure(AmazonS3Builder::new().with_bucket_name(BUCKET));
         let store = builder.with_http_connector(cache.retry_rejected(ReqwestConnector::default())).build().unwrap();
-        harness.end_session();
+        aws.end_session();
         assert_eq!(store.head(&Path::from("object")).await.unwrap().size, 6);
-        harness.end_session();
+        aws.end_session();
         store.put(&Path::from("object"), "text".into()).await.unwrap();
-        harness.end_session();
+        aws.end_session();
         assert_eq!(store.get(&Path::from("object")).await.unwrap().bytes().await.unwrap(), "text");
     }
     // A `HEAD` costs two, because its response has no body that names the reason.
-    assert_eq!(harness.rejections(), 2 + 1 + 2 + 1 + 1);
+    assert_eq!(aws.rejections(), 2 + 1 + 2 + 1 + 1);
 }
 
 #[tokio::test]
 async fn an_unsigned_payload_stays_unsigned_in_a_retry() {
-    let (harness, cache) = start().await;
+    let (aws, cache) = start().await;
     let builder = store_builder(&cache).with_unsigned_payload(true);
     let store = builder.with_http_connector(cache.retry_rejected(ReqwestConnector::default())).build().unwrap();
     round_trip(&store, "object").await.unwrap();
-    harness.end_session();
+    aws.end_session();
     store.put(&Path::from("object"), "text".into()).await.unwrap();
     assert_eq!(store.get(&Path::from("object")).await.unwrap().bytes().await.unwrap(), "text");
-    assert_eq!(harness.rejections(), 1);
+    assert_eq!(aws.rejections(), 1);
 }
 
 #[tokio::test]
 async fn sdk_clients_share_the_cache_and_report_a_rejection() {
-    let (harness, cache) = start().await;
-    let sdk = cache.sdk_config().into_builder().endpoint_url(harness.issuer().sts_endpoint()).build();
+    let (aws, cache) = start().await;
+    let sdk = cache.sdk_config().into_builder().endpoint_url(aws.issuer().sts_endpoint()).build();
     let sts = aws_sdk_sts::Client::new(&sdk);
     sts.get_caller_identity().send().await.unwrap();
     round_trip(&store(&cache), "object").await.unwrap();
-    assert_eq!(harness.issuer().counts().sessions, 1);
+    assert_eq!(aws.issuer().counts().sessions, 1);
 
     let current = cache.get().await.unwrap();
     let provided = cache.provide_credentials().await.unwrap();
     assert_eq!((provided.access_key_id(), provided.expiry()), (current.access_key_id(), current.expiry()));
 
-    harness.end_session();
+    aws.end_session();
     let error = sts.get_caller_identity().send().await.unwrap_err();
     assert!(is_credential_rejected(&error), "{error:?}");
     cache.cache().invalidate(&current);

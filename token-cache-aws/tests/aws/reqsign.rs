@@ -19,22 +19,22 @@ use super::harness::*;
 async fn reqsign_signs_across_rotations_at_one_call_each() {
     const LIFETIME: Duration = Duration::from_secs(60);
     const STEP: Duration = Duration::from_secs(10);
-    let harness = Harness::start().await;
-    harness.issuer().set_session_lifetime(LIFETIME);
-    let cache = harness.cache_with(|builder| builder.expiry_buffer_by(|lifetime| lifetime - STEP)).await;
-    let signer = signer(&cache, &harness);
+    let aws = TestAws::start().await;
+    aws.issuer().set_session_lifetime(LIFETIME);
+    let cache = aws.cache_with(|builder| builder.expiry_buffer_by(|lifetime| lifetime - STEP)).await;
+    let signer = signer(&cache, &aws);
     let client = Client::new();
     for generation in 1..=4 {
-        let (url, body) = (format!("{}/{BUCKET}/{generation}", harness.s3().endpoint()), generation.to_string());
+        let (url, body) = (format!("{}/{BUCKET}/{generation}", aws.s3().endpoint()), generation.to_string());
         send(&client, &signer, Method::PUT, &url, &body).await;
         // The refresh in the background, which the request above has started.
         wait_until(|| cache.cache().status().generation == generation).await;
         assert_eq!(send(&client, &signer, Method::GET, &url, "").await, body);
-        harness.clock.advance(STEP);
+        aws.clock.advance(STEP);
     }
-    let s3 = harness.s3().counts();
+    let s3 = aws.s3().counts();
     assert_eq!((s3.sessions, s3.rejected_in_all()), (4, 0));
-    assert_eq!(harness.issuer().counts().assume_role, 4);
+    assert_eq!(aws.issuer().counts().assume_role, 4);
 }
 
 /// Signs with the credentials of `cache`.

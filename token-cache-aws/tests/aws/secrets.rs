@@ -10,8 +10,8 @@ use super::harness::*;
 
 #[tokio::test]
 async fn p22_nothing_printable_contains_a_part_of_the_credentials() {
-    let harness = Harness::start().await;
-    let cache = harness.cache_with(|builder| builder.min_refresh_interval(Duration::ZERO)).await;
+    let aws = TestAws::start().await;
+    let cache = aws.cache_with(|builder| builder.min_refresh_interval(Duration::ZERO)).await;
     let store = store(&cache);
     round_trip(&store, "object").await.unwrap();
     let credentials = cache.get().await.unwrap();
@@ -19,12 +19,12 @@ async fn p22_nothing_printable_contains_a_part_of_the_credentials() {
     let source = SdkSource::new(credentials.as_ref().clone());
     let mut printed = vec![format!("{cache:?} {cache:#?} {:?} {source:?} {store:?}", cache.cache())];
     for fault in [Fault::Garbage, Fault::Expired, Fault::Status(403)] {
-        harness.issuer().fail(fault);
-        harness.clock.advance(MINUTE);
+        aws.issuer().fail(fault);
+        aws.clock.advance(MINUTE);
         let error = cache.cache().refresh().await.unwrap_err();
         printed.push(format!("{error} {error:?} {:?} {:?}", error.source(), cache.cache()));
     }
-    let key = harness.long_term_key();
+    let key = aws.long_term_key();
     let secrets = [
         credentials.access_key_id(),
         credentials.secret_access_key(),
