@@ -1,4 +1,4 @@
-//! Every order in which threads can take their steps, checked with loom. The locks, atomics and tasks of the cache are loom's.
+//! Every order in which threads can take their steps, checked with loom. The cache uses loom's locks, atomics and threads.
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg token_cache_loom" cargo test -p token-cache-core --release --test loom
@@ -172,7 +172,7 @@ fn p15_two_rejections_never_drop_the_next_token() {
 }
 
 #[test]
-fn p14_the_last_handle_and_a_fetch_end_in_any_order() {
+fn p14_last_handle_and_fetch_end_in_any_order() {
     check_all_orders(|| {
         let Scenario { cache, fetches } = Scenario::without_tick(NEAR_EXPIRY, 1);
         let other = thread::spawn({

@@ -1,10 +1,10 @@
 //! Thousands of rotations on the system clock and many threads.
 //!
-//! Only this test uses real time: it looks for races between two instructions of two threads, which a virtual clock cannot
-//! reach. `TOKEN_CACHE_STRESS_SECONDS` sets the duration, 3 by default.
+//! Only these tests use real time: they look for races between two instructions of two threads, which a virtual clock
+//! cannot reach. `TOKEN_CACHE_STRESS_SECONDS` sets the duration, 3 by default.
 //!
-//! No check has a tolerance or depends on the speed of the machine. Each compares times whose order is certain: a caller reads
-//! the time before its call, so before the cache does. The source reads the time during a fetch, so after its start.
+//! No check has a tolerance or depends on the speed of the machine. Each compares times whose order is certain: a caller
+//! reads the time before its call, so before the cache does. The source reads the time during a fetch, so after its start.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -574,8 +574,8 @@ impl Recorder {
         }
         let rotations = fetches.iter().filter(|fetch| fetch.stored.is_some()).count();
         eprintln!(
-            "{rotations} rotations, {} fetches at least {closest:?} apart, {} tokens and {} errors returned, longest call \
-             {:?}",
+            "{rotations} rotations, {} fetches at least {closest:?} apart, {} tokens and {} errors returned, longest \
+             call {:?}",
             fetches.len(),
             self.served.load(SeqCst),
             errors.len(),

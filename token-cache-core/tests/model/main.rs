@@ -1,5 +1,5 @@
-//! Runs random programs of calls, answers and clock changes on the cache and on a reference implementation of its contract.
-//! The two must agree at every step.
+//! Runs random programs of calls, answers and clock changes on the cache and on a reference implementation of its
+//! contract. The two must agree at every step.
 //!
 //! `TOKEN_CACHE_MODEL_STEPS` sets the number of steps. A program that fails is shrunk and printed with its seed, and
 //! `TOKEN_CACHE_MODEL_SEED` runs it again. (The jitter of the backoff is random, not derived from the seed.)

@@ -54,7 +54,7 @@ pub(crate) enum Step {
     Get(Place),
     GetValidFor(Place, MinRemaining),
     Invalidate(Which),
-    /// A runtime is dropped with its tasks, and replaced. Its waiting callers are dropped too, or continue in the new one.
+    /// A runtime is dropped with its tasks, and replaced. Its callers are dropped too, or continue in the new one.
     DropRuntime {
         runtime: usize,
         keep_callers: bool,
