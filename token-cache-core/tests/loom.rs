@@ -1,4 +1,4 @@
-//! Every order in which threads can take their steps, checked with loom. The cache uses loom's locks, atomics and threads.
+//! Every order in which threads can take their steps, checked with loom. The cache then uses loom's locks and threads.
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg token_cache_loom" cargo test -p token-cache-core --release --test loom
@@ -292,7 +292,7 @@ fn p04_a_view_never_goes_back_during_a_rotation() {
                     }
                 })
                 .build();
-        let view = view(&cache);
+        let view = cache.view(|token| *token);
         *listener_view.lock().unwrap() = Some(view.clone());
         clock.advance(HOUR - NEAR_EXPIRY);
 

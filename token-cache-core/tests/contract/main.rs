@@ -1,5 +1,5 @@
-//! The contract of the cache. `pNN_` in the name of a test is the number of the promise that it keeps; DESIGN.md has the
-//! table. All tests run in virtual time.
+//! The contract of the cache. `pNN_` in the name of a test is the number of the promise that it keeps, as listed in
+//! DESIGN.md. All tests run in virtual time.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

@@ -266,8 +266,8 @@ impl Reference {
         number
     }
 
-    /// Runs the fetch until it waits. `reply` is the answer of the source, and `next_attempt` the cache's time until the next
-    /// attempt, which is used if the fetch has failed.
+    /// Runs the fetch until it waits. `reply` is the answer of the source. `next_attempt` is the cache's time until the next
+    /// attempt, used if the fetch has failed.
     pub(crate) fn run_fetch(&mut self, reply: Option<Reply>, next_attempt: Duration) -> Result<(), String> {
         let Some(pending) = &mut self.pending else { return Ok(()) };
         if pending.started.is_none() && self.now.monotonic() >= pending.not_before {
@@ -340,7 +340,7 @@ impl Reference {
         let next = now + next_attempt;
         if next < earliest.max(now) || next > latest.max(now) + Duration::from_nanos(1) {
             return Err(format!(
-                "P8: after {} consecutive failures, with {remaining:?} remaining, the next attempt is in {next_attempt:?}, \
+                "P8: after {} consecutive failures, {remaining:?} remaining, the next attempt is in {next_attempt:?}, \
                  which is not between {:?} and {:?}",
                 failure.consecutive_failures,
                 earliest.saturating_sub(now),
@@ -492,7 +492,7 @@ impl StoredToken {
 }
 
 impl Deadline {
-    /// At `wall`, and at the monotonic time that is as far from `started`. Reached on both clocks if it is before `started`.
+    /// At `wall`, and at the monotonic time that is as far from `started`. A time before `started` is reached on both clocks.
     fn at(wall: SystemTime, started: TimePoint) -> Self {
         match wall.duration_since(started.wall()) {
             Ok(duration) => Self { monotonic: started.monotonic() + duration, wall },

@@ -63,7 +63,7 @@ struct Walk {
     set_back: bool,
 }
 
-/// A caller of the cache, and its counterpart in the reference. It is no task, so that the walk decides when to poll it.
+/// A caller of the cache, and its counterpart in the reference. The walk decides when to poll it.
 struct Caller {
     future: Pin<Box<dyn Future<Output = CallResult>>>,
     woken: Arc<Woken>,
@@ -113,7 +113,7 @@ impl Walk {
         let detector = LoopDetector { clock: clock.clone(), reads: Arc::clone(&reads) };
         let mut harness = Harness::with(|builder| {
             let builder = builder
-                // The answer of a fetch that started before an invalidation is then stored. The contract tests cover the rest.
+                // So the answer of a fetch from before an invalidation is stored. The contract tests cover the rest.
                 .token_eq(|_, _| false)
                 .min_ttl(settings.min_ttl)
                 .min_refresh_interval(settings.min_refresh_interval)
@@ -261,8 +261,8 @@ impl Walk {
             }
         };
         let Some(expected) = expected else {
-            // The token was found usable above. In TooShort, a caller may get it early because an earlier waiter has set the soft
-            // deadline. A clock that was set back can make an expired token usable again.
+            // The token was found usable above. In TooShort, a caller may get it early because an earlier waiter has set the
+            // soft deadline. A clock that was set back can make an expired token usable again.
             let is_early = self.set_back || self.reference.freshness() == Freshness::TooShort;
             ensure!(is_early && matches!(actual, Outcome::Token { .. }), "a caller gets {actual:?} instead of waiting");
             return Ok(());
