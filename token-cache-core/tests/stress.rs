@@ -3,8 +3,9 @@
 //! Only these tests use real time: they look for races between two instructions of two threads, which a virtual clock
 //! cannot reach. `TOKEN_CACHE_STRESS_SECONDS` sets the duration, 3 by default.
 //!
-//! No check has a tolerance or depends on the speed of the machine. Each compares times whose order is certain. A caller
-//! reads the time before its call, so before the cache does. The source reads it during a fetch, so after its start.
+//! No check has a tolerance or depends on the speed of the machine. Each compares times whose order is certain:
+//! a caller reads the time before its call, so before the cache does; the source reads it during a fetch, so after its
+//! start.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

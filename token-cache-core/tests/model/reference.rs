@@ -266,8 +266,8 @@ impl Reference {
         number
     }
 
-    /// Runs the fetch until it waits. `reply` is the answer of the source. `next_attempt` is the cache's time until the next
-    /// attempt, used if the fetch has failed.
+    /// Runs the fetch until it waits. `reply` is the answer of the source. If the fetch has failed, `next_attempt` is the
+    /// cache's time until the next attempt.
     pub(crate) fn run_fetch(&mut self, reply: Option<Reply>, next_attempt: Duration) -> Result<(), String> {
         let Some(pending) = &mut self.pending else { return Ok(()) };
         if pending.started.is_none() && self.now.monotonic() >= pending.not_before {
@@ -492,7 +492,7 @@ impl StoredToken {
 }
 
 impl Deadline {
-    /// At `wall`, and at the monotonic time that is as far from `started`. A time before `started` is reached on both clocks.
+    /// At `wall`, and at the monotonic time that is as far from `started`. Reached on both clocks if before `started`.
     fn at(wall: SystemTime, started: TimePoint) -> Self {
         match wall.duration_since(started.wall()) {
             Ok(duration) => Self { monotonic: started.monotonic() + duration, wall },
