@@ -261,8 +261,8 @@ impl Walk {
             }
         };
         let Some(expected) = expected else {
-            // The token was found usable above. In TooShort, a caller may get it early: an earlier waiter has set the soft
-            // deadline. A clock that was set back can make an expired token usable again.
+            // The token was found usable above. In TooShort, a caller may get it early: an earlier waiter has set the
+            // soft deadline. A clock that was set back can make an expired token usable again.
             let is_early = self.set_back || self.reference.freshness() == Freshness::TooShort;
             ensure!(is_early && matches!(actual, Outcome::Token { .. }), "a caller gets {actual:?} instead of waiting");
             return Ok(());
