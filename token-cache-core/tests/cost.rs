@@ -18,14 +18,14 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
-async fn cost_a_fresh_hit_allocates_nothing() {
+async fn cost_fresh_hits_allocate_nothing() {
     let harness = with_remaining(HOUR).await;
     assert_eq!(harness.cache.status().freshness, Freshness::Fresh);
     assert_no_allocation(&harness);
 }
 
 #[tokio::test]
-async fn cost_a_hit_during_a_refresh_allocates_nothing() {
+async fn cost_hits_during_a_refresh_allocate_nothing() {
     let mut harness = with_remaining(4 * MINUTE).await;
     let _ = harness.get_now();
     let _hangs = harness.source.next_fetch().await;
@@ -35,7 +35,7 @@ async fn cost_a_hit_during_a_refresh_allocates_nothing() {
 }
 
 #[tokio::test]
-async fn cost_a_hit_during_a_backoff_allocates_nothing() {
+async fn cost_hits_during_a_backoff_allocate_nothing() {
     let mut harness = with_remaining(4 * MINUTE).await;
     let _ = harness.get_now();
     harness.fail().await;
@@ -45,7 +45,7 @@ async fn cost_a_hit_during_a_backoff_allocates_nothing() {
 }
 
 #[tokio::test]
-async fn cost_a_too_short_hit_during_a_backoff_allocates_nothing() {
+async fn cost_too_short_hits_during_a_backoff_allocate_nothing() {
     let mut harness = with_remaining(50 * SECOND).await;
     let waits = harness.spawn_get();
     harness.fail().await;
@@ -57,7 +57,7 @@ async fn cost_a_too_short_hit_during_a_backoff_allocates_nothing() {
 
 /// The waiter whose soft deadline has passed publishes that, so that no later reader has to make a decision.
 #[tokio::test]
-async fn cost_a_hit_after_the_soft_deadline_allocates_nothing() {
+async fn cost_hits_after_the_soft_deadline_allocate_nothing() {
     let mut harness = with_remaining(50 * SECOND).await;
     let waits = harness.spawn_get();
     let _hangs = harness.source.next_fetch().await;
@@ -70,7 +70,7 @@ async fn cost_a_hit_after_the_soft_deadline_allocates_nothing() {
 }
 
 #[tokio::test]
-async fn cost_a_hit_without_expiry_allocates_nothing() {
+async fn cost_hits_without_expiry_allocate_nothing() {
     let mut harness = Harness::new();
     let get = harness.spawn_get();
     harness.source.next_fetch().await.succeed(TemporaryToken::never_expires("a"));
@@ -79,7 +79,7 @@ async fn cost_a_hit_without_expiry_allocates_nothing() {
 }
 
 #[tokio::test]
-async fn cost_a_hit_of_get_valid_for_allocates_nothing() {
+async fn cost_hits_of_get_valid_for_allocate_nothing() {
     let harness = with_remaining(HOUR).await;
     let hit = || harness.cache.get_valid_for(HOUR / 2).now_or_never().unwrap().unwrap();
     assert_eq!(allocations(hit), 0);
@@ -88,7 +88,7 @@ async fn cost_a_hit_of_get_valid_for_allocates_nothing() {
 /// The allocation is the boxed future of the trait.
 #[tokio::test]
 #[cfg(feature = "object_store-0_14")]
-async fn cost_a_hit_through_object_store_allocates_once() {
+async fn cost_hits_through_object_store_allocate_once() {
     use object_store::CredentialProvider;
 
     let harness = with_remaining(HOUR).await;
@@ -101,7 +101,7 @@ async fn cost_a_hit_through_object_store_allocates_once() {
 }
 
 #[test]
-fn cost_a_hit_on_the_system_clock_allocates_nothing() {
+fn cost_hits_on_the_system_clock_allocate_nothing() {
     let (mock, mut source) = mock_source();
     let cache = TokenCache::builder(mock).build();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,11 +1,11 @@
-//! Thousands of rotations on the machine's own clock and on many threads, watched by a recorder outside of the cache.
+//! Thousands of rotations on the system clock and many threads.
 //!
-//! The one place where tests take real time: what it looks for lies between two instructions of two threads, and no clock
-//! of ours can be set to that. `TOKEN_CACHE_STRESS_SECONDS` says for how long, 3 if it does not.
+//! Only these tests use real time: they look for races between two instructions of two threads, which a virtual clock
+//! cannot reach. `TOKEN_CACHE_STRESS_SECONDS` sets the duration, 3 by default.
 //!
-//! No check has a tolerance. Each compares times that are in order whatever the scheduler does: the time a caller read
-//! before its call is no later than the cache's own reading, and what the source reads in a fetch is no earlier than
-//! the start of that fetch.
+//! No check has a tolerance or depends on the speed of the machine. Each compares times whose order is certain:
+//! a caller reads the time before its call, so before the cache does; the source reads it during a fetch, so after its
+//! start.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -30,31 +30,32 @@ const SECOND: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = MS;
 
 #[test]
-fn p01_to_p15_hold_through_thousands_of_rotations_on_many_threads() {
+fn p01_p15_promises_hold_on_many_threads() {
     within(run_time() + 60 * SECOND, || {
         let runtime = multi_thread(4);
-        let worlds: Vec<_> = (0..4).map(|_| World::new(Manners::Bad)).collect();
-        let callers: Vec<_> = worlds.iter().flat_map(|world| world.populate(&runtime)).collect();
-        let threads: Vec<_> = worlds
+        let scenarios: Vec<_> = (0..4).map(|_| Scenario::new(SourceBehavior::Faulty)).collect();
+        let callers: Vec<_> = scenarios.iter().flat_map(|scenario| scenario.spawn_callers(&runtime)).collect();
+        let threads: Vec<_> = scenarios
             .iter()
-            .map(|world| {
-                // A thread that is none of the runtime's and only enters it.
-                let (caller, handle) = (world.caller(), runtime.handle().clone());
+            .map(|scenario| {
+                // A thread outside of the runtime that enters it.
+                let (caller, handle) = (scenario.caller(), runtime.handle().clone());
                 thread::spawn(move || handle.block_on(caller.reads()))
             })
             .collect();
         runtime.block_on(async {
             sleep(run_time()).await;
-            // A machine that is busy with something else takes longer for as much.
-            let fetches = || worlds.iter().map(|world| world.recorder.fetches.lock().unwrap().len()).sum::<usize>();
+            // A busy machine takes longer for as many fetches.
+            let fetches =
+                || scenarios.iter().map(|scenario| scenario.recorder.fetches.lock().unwrap().len()).sum::<usize>();
             for _ in 0..300 {
                 if fetches() >= 2000 {
                     break;
                 }
                 sleep(100 * MS).await;
             }
-            for world in &worlds {
-                world.recorder.over.store(true, SeqCst);
+            for scenario in &scenarios {
+                scenario.recorder.stopped.store(true, SeqCst);
             }
             for caller in callers {
                 caller.await.unwrap();
@@ -63,100 +64,100 @@ fn p01_to_p15_hold_through_thousands_of_rotations_on_many_threads() {
         for thread in threads {
             thread.join().unwrap();
         }
-        let rotations: usize = worlds.into_iter().map(World::end).sum();
-        eventually("no task is left", || runtime.metrics().num_alive_tasks() == 0);
-        eprintln!("{rotations} rotations in all");
-        assert!(rotations >= 500, "too few rotations to show anything: {rotations}");
+        let rotations: usize = scenarios.into_iter().map(Scenario::end).sum();
+        wait_until("no task is left", || runtime.metrics().num_alive_tasks() == 0);
+        eprintln!("{rotations} rotations");
+        assert!(rotations >= 500, "only {rotations} rotations");
     });
 }
 
 #[test]
-fn p12_runtimes_come_and_go_and_nobody_hangs() {
+fn p12_no_caller_hangs_when_runtimes_end() {
     within(run_time() + 60 * SECOND, || {
-        let world = World::new(Manners::Good);
-        let stays = multi_thread(2);
-        let readers: Vec<_> = (0..2).map(|_| stays.spawn(world.caller().reads())).collect();
+        let scenario = Scenario::new(SourceBehavior::Reliable);
+        let permanent = multi_thread(2);
+        let readers: Vec<_> = (0..2).map(|_| permanent.spawn(scenario.caller().reads())).collect();
         let threads: Vec<_> = (0..3)
             .map(|_| {
-                let caller = world.caller();
-                thread::spawn(move || caller.lives_on_runtimes_that_go())
+                let caller = scenario.caller();
+                thread::spawn(move || caller.uses_runtimes_that_end())
             })
             .collect();
         thread::sleep(run_time());
-        world.recorder.over.store(true, SeqCst);
+        scenario.recorder.stopped.store(true, SeqCst);
         let runtimes: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
         for reader in readers {
-            stays.block_on(reader).unwrap();
+            permanent.block_on(reader).unwrap();
         }
-        let rotations = world.end();
-        eventually("no task is left", || stays.metrics().num_alive_tasks() == 0);
-        eprintln!("{runtimes} runtimes came and went");
-        assert!(runtimes >= 20 && rotations >= 20, "{runtimes} runtimes and {rotations} rotations show nothing");
+        let rotations = scenario.end();
+        wait_until("no task is left", || permanent.metrics().num_alive_tasks() == 0);
+        eprintln!("{runtimes} runtimes");
+        assert!(runtimes >= 20 && rotations >= 20, "only {runtimes} runtimes and {rotations} rotations");
     });
 }
 
-/// A cache, and what is known of it from outside.
-struct World {
+/// A cache, and what was recorded of it.
+struct Scenario {
     cache: TokenCache<Token>,
-    view: View<Token, Arc<Marks>>,
+    view: View<Token, Arc<TokenRecord>>,
     recorder: Arc<Recorder>,
     source: Weak<()>,
 }
 
-impl World {
-    fn new(manners: Manners) -> Self {
+impl Scenario {
+    fn new(behavior: SourceBehavior) -> Self {
         let (recorder, alive) = (Arc::new(Recorder::default()), Arc::new(()));
         let (source, listener) = (Arc::downgrade(&alive), Arc::clone(&recorder));
-        let cache = TokenCache::builder(Source { manners, recorder: Arc::clone(&recorder), _alive: alive })
+        let cache = TokenCache::builder(Source { behavior, recorder: Arc::clone(&recorder), _alive: alive })
             .min_refresh_interval(INTERVAL)
             .max_backoff(8 * MS)
-            .fetch_timeout(if manners == Manners::Bad { 25 * MS } else { 10 * SECOND })
-            .on_event(move |event| listener.hear(event))
+            .fetch_timeout(if behavior == SourceBehavior::Faulty { 25 * MS } else { 10 * SECOND })
+            .on_event(move |event| listener.record(event))
             .build();
         Self { view: cache.view(convert), cache, recorder, source }
     }
 
     fn caller(&self) -> Caller {
-        let lot = Lot::new();
-        Caller { cache: self.cache.clone(), recorder: Arc::clone(&self.recorder), lot, newest: 0 }
+        let rng = Rng::new();
+        Caller { cache: self.cache.clone(), recorder: Arc::clone(&self.recorder), rng, newest: 0 }
     }
 
-    /// All kinds of callers, each in a task of its own.
-    fn populate(&self, runtime: &Runtime) -> Vec<tokio::task::JoinHandle<()>> {
+    /// Spawns callers of all kinds, each in a task.
+    fn spawn_callers(&self, runtime: &Runtime) -> Vec<tokio::task::JoinHandle<()>> {
         vec![
             runtime.spawn(self.caller().reads()),
             runtime.spawn(self.caller().reads()),
             runtime.spawn(self.caller().reads_a_view(self.view.clone())),
             runtime.spawn(self.caller().reads_a_view(self.view.clone())),
-            runtime.spawn(self.caller().rejects()),
+            runtime.spawn(self.caller().invalidates()),
             runtime.spawn(self.caller().refreshes()),
-            runtime.spawn(self.caller().gives_up_early()),
-            runtime.spawn(self.caller().gives_up_early()),
-            runtime.spawn(self.caller().needs_it_longer()),
-            runtime.spawn(self.caller().looks()),
+            runtime.spawn(self.caller().drops_futures()),
+            runtime.spawn(self.caller().drops_futures()),
+            runtime.spawn(self.caller().requires_a_lifetime()),
+            runtime.spawn(self.caller().peeks()),
         ]
     }
 
-    /// Drops the last handle, checks all that can only be checked now, and returns how many tokens there were.
+    /// Drops the last handle, checks what was recorded, and returns the number of rotations.
     fn end(self) -> usize {
         let Self { cache, view, recorder, source } = self;
         drop((cache, view));
-        eventually("the source is gone with the last handle", || source.upgrade().is_none());
+        wait_until("the source is dropped with the last handle", || source.upgrade().is_none());
         recorder.check()
     }
 }
 
 /// How the source behaves.
 #[derive(Clone, Copy, PartialEq)]
-enum Manners {
-    /// It answers within milliseconds, with a token.
-    Good,
-    /// It does whatever a source can do wrong.
-    Bad,
+enum SourceBehavior {
+    /// Returns a token within milliseconds.
+    Reliable,
+    /// Also fails, panics, hangs and returns expired tokens.
+    Faulty,
 }
 
 struct Source {
-    manners: Manners,
+    behavior: SourceBehavior,
     recorder: Arc<Recorder>,
     _alive: Arc<()>,
 }
@@ -166,53 +167,53 @@ impl TokenSource for Source {
     type Token = Token;
 
     async fn fetch(&self) -> Result<TemporaryToken<Token>, BoxError> {
-        let begun = now();
-        let number = self.recorder.begin(begun.monotonic());
-        let _end = End { recorder: &self.recorder, number };
-        let mut lot = Lot::new();
-        match (self.manners, lot.below(100)) {
-            (Manners::Good, _) => sleep(lot.up_to(2 * MS)).await,
+        let started_by = now();
+        let number = self.recorder.begin(started_by.monotonic());
+        let _end = FetchEnd { recorder: &self.recorder, number };
+        let mut rng = Rng::new();
+        match (self.behavior, rng.below(100)) {
+            (SourceBehavior::Reliable, _) => sleep(rng.up_to(2 * MS)).await,
             (_, 0..5) => return Err("the issuer is down".into()),
             (_, 5..7) => return Err(permanent("no such role")),
-            // Not `panic!`, which would print.
+            // `panic!` would print.
             (_, 7..9) => resume_unwind(Box::new("a source that panics")),
             (_, 9..11) => std::future::pending().await,
             (_, 11..14) => return Ok(TemporaryToken::expires_in(self.token(number, Expires::Never), Duration::ZERO)),
-            (_, 14..20) => sleep(lot.up_to(4 * MS)).await,
+            (_, 14..20) => sleep(rng.up_to(4 * MS)).await,
             (_, 20..50) => tokio::task::yield_now().await,
             _ => {}
         }
-        let (lifetime, wall) = (MS + lot.up_to(9 * MS), now().wall());
-        let token = match lot.below(20) {
+        let (lifetime, wall) = (MS + rng.up_to(9 * MS), now().wall());
+        let token = match rng.below(20) {
             0 => TemporaryToken::never_expires(self.token(number, Expires::Never)),
             1..5 => TemporaryToken::new(self.token(number, Expires::Wall(wall + lifetime)), wall + lifetime),
             _ => {
-                // The cache counts from its own start of this fetch, which was before `begun`.
-                let expires = Expires::Monotonic(begun.monotonic() + lifetime);
+                // The cache counts from its start of this fetch, which is before `started_by`.
+                let expires = Expires::Monotonic(started_by.monotonic() + lifetime);
                 self.recorder.fetch(number, |fetch| fetch.lifetime = Some(lifetime));
                 TemporaryToken::expires_in(self.token(number, expires), lifetime)
             }
         };
-        let hint = lot.below(8) == 0;
-        Ok(if hint { token.refresh_at(wall + lot.up_to(lifetime)) } else { token })
+        let has_refresh_time = rng.below(8) == 0;
+        Ok(if has_refresh_time { token.refresh_at(wall + rng.up_to(lifetime)) } else { token })
     }
 }
 
 impl Source {
     fn token(&self, number: u64, expires: Expires) -> Token {
-        let marks = Arc::new(Marks { number, expires, ..Marks::default() });
-        self.recorder.fetch(number, |fetch| fetch.marks = Some(Arc::clone(&marks)));
-        Token(marks)
+        let record = Arc::new(TokenRecord { number, expires, ..TokenRecord::default() });
+        self.recorder.fetch(number, |fetch| fetch.record = Some(Arc::clone(&record)));
+        Token(record)
     }
 }
 
-/// Marks the end of a fetch, however it ends.
-struct End<'a> {
+/// Records the end of a fetch, also if it panics or is dropped.
+struct FetchEnd<'a> {
     recorder: &'a Recorder,
     number: u64,
 }
 
-impl Drop for End<'_> {
+impl Drop for FetchEnd<'_> {
     fn drop(&mut self) {
         self.recorder.fetching.fetch_sub(1, SeqCst);
         let ended = now().monotonic();
@@ -222,28 +223,28 @@ impl Drop for End<'_> {
 }
 
 thread_local! {
-    /// The fetch that ended in the poll that is running; the listener is told of it in the same one.
+    /// The fetch that ended in the current poll. The listener is called in the same poll.
     static ENDED: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// Not `Clone`: a second `Arc` of the same generation would need a second token.
-struct Token(Arc<Marks>);
+/// Not `Clone`, so that each generation has one `Arc`.
+struct Token(Arc<TokenRecord>);
 
-/// What befell a token.
+/// What was recorded of a token.
 #[derive(Default)]
-struct Marks {
+struct TokenRecord {
     number: u64,
     expires: Expires,
     converted: AtomicUsize,
-    /// When the last caller began who was given this one, in nanoseconds.
-    last_begun: AtomicU64,
+    /// The start of the last call that returned it, in nanoseconds.
+    last_call: AtomicU64,
     /// Before the first call of `invalidate`.
-    rejecting: OnceLock<Duration>,
-    /// After the return of one.
-    rejected: OnceLock<Duration>,
+    invalidating: OnceLock<Duration>,
+    /// After the first return of `invalidate`.
+    invalidated: OnceLock<Duration>,
 }
 
-/// No earlier than the cache has it.
+/// Not earlier than the cache's expiry.
 #[derive(Clone, Copy, Default)]
 enum Expires {
     Monotonic(Duration),
@@ -252,85 +253,87 @@ enum Expires {
     Never,
 }
 
-/// One who asks, and remembers what it was given.
+/// A caller, and the newest token that it got.
 struct Caller {
     cache: TokenCache<Token>,
     recorder: Arc<Recorder>,
-    lot: Lot,
-    /// The number of the newest token it was given.
+    rng: Rng,
+    /// The number of the newest token.
     newest: u64,
 }
 
 impl Caller {
     async fn reads(mut self) {
-        while self.goes_on().await {
+        while self.continues().await {
             for _ in 0..16 {
                 self.gets().await;
             }
         }
     }
 
-    async fn reads_a_view(mut self, view: View<Token, Arc<Marks>>) {
-        while self.goes_on().await {
+    async fn reads_a_view(mut self, view: View<Token, Arc<TokenRecord>>) {
+        while self.continues().await {
             for _ in 0..16 {
                 let before = now();
                 match view.get().await {
-                    Ok(marks) => self.given(before, &marks),
-                    Err(error) => self.refused(before, error),
+                    Ok(record) => self.check_token(before, &record),
+                    Err(error) => self.record_error(before, error),
                 }
             }
         }
     }
 
-    async fn rejects(mut self) {
-        while self.goes_on().await {
-            sleep(self.lot.up_to(8 * MS)).await;
+    async fn invalidates(mut self) {
+        while self.continues().await {
+            sleep(self.rng.up_to(8 * MS)).await;
             if let Some(token) = self.gets().await {
-                // Late for some: by then there is a newer one, which has to stay.
-                sleep(self.lot.up_to(4 * MS) * self.lot.below(2)).await;
-                let _ = token.0.rejecting.set(now().monotonic());
+                // Sometimes late: then a newer token is stored, and must stay.
+                sleep(self.rng.up_to(4 * MS) * self.rng.below(2)).await;
+                let _ = token.0.invalidating.set(now().monotonic());
                 self.cache.invalidate(&token);
-                let _ = token.0.rejected.set(now().monotonic());
+                let _ = token.0.invalidated.set(now().monotonic());
             }
         }
     }
 
     async fn refreshes(mut self) {
-        while self.goes_on().await {
+        while self.continues().await {
             let before = now();
             if let Ok(token) = self.cache.refresh().await {
-                self.given(before, &token.0);
+                self.check_token(before, &token.0);
             }
-            sleep(self.lot.up_to(3 * MS)).await;
+            sleep(self.rng.up_to(3 * MS)).await;
         }
     }
 
-    /// Drops its futures on the way, and comes and goes as clones of the cache do.
-    async fn gives_up_early(mut self) {
-        while self.goes_on().await {
+    /// Drops futures before they are ready, and clones and drops handles.
+    async fn drops_futures(mut self) {
+        while self.continues().await {
             let (cache, before) = (self.cache.clone(), now());
-            let patience = self.lot.up_to(2 * MS);
-            let outcome = match self.lot.below(3) {
+            let wait = self.rng.up_to(2 * MS);
+            let outcome = match self.rng.below(3) {
                 0 => cache.get().now_or_never(),
-                1 => timeout(patience, cache.get()).await.ok(),
-                _ => timeout(patience, cache.refresh()).await.ok(),
+                1 => timeout(wait, cache.get()).await.ok(),
+                _ => timeout(wait, cache.refresh()).await.ok(),
             };
             if let Some(Ok(token)) = outcome {
-                self.given(before, &token.0);
+                self.check_token(before, &token.0);
             }
             self.cache = cache;
         }
     }
 
-    async fn needs_it_longer(mut self) {
-        while self.goes_on().await {
-            let (span, before) = (self.lot.up_to(10 * MS), now());
-            match self.cache.get_valid_for(span).await {
+    async fn requires_a_lifetime(mut self) {
+        while self.continues().await {
+            let (duration, before) = (self.rng.up_to(10 * MS), now());
+            match self.cache.get_valid_for(duration).await {
                 Ok(token) => {
-                    self.given(before, &token.0);
+                    self.check_token(before, &token.0);
                     if let Expires::Monotonic(expires) = token.0.expires {
-                        let lasts = expires >= before.monotonic() + span;
-                        self.recorder.expect(lasts, || format!("{} does not last for {span:?}", token.0.number));
+                        let is_long_enough = expires >= before.monotonic() + duration;
+                        self.recorder.expect(is_long_enough, || {
+                            format!("token {} is not valid for {duration:?}", token.0.number)
+                        });
                     }
                 }
                 Err(_) => sleep(MS).await,
@@ -338,37 +341,37 @@ impl Caller {
         }
     }
 
-    async fn looks(mut self) {
-        while self.goes_on().await {
+    async fn peeks(mut self) {
+        while self.continues().await {
             let before = now();
             if let Some(token) = self.cache.peek() {
-                self.given(before, &token.0);
+                self.check_token(before, &token.0);
             }
             let status = format!("{:?}", self.cache);
             self.recorder.expect(status.contains("Status"), || status);
         }
     }
 
-    /// Lives on runtimes that end under it, while others use the same cache. Returns on how many.
-    fn lives_on_runtimes_that_go(mut self) -> usize {
+    /// Uses runtimes that end during its calls, and returns their number.
+    fn uses_runtimes_that_end(mut self) -> usize {
         let mut runtimes = 0;
-        while !self.recorder.over.load(SeqCst) {
+        while !self.recorder.stopped.load(SeqCst) {
             runtimes += 1;
-            let patience = self.lot.up_to(4 * MS);
-            match self.lot.below(3) {
+            let wait = self.rng.up_to(4 * MS);
+            match self.rng.below(3) {
                 0 => {
                     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
                     runtime.block_on(async {
                         self.gets().await;
-                        sleep(patience).await;
-                        // Likely to leave a flight behind.
-                        let _ = timeout(patience, self.cache.refresh()).await;
+                        sleep(wait).await;
+                        // This often leaves a fetch running.
+                        let _ = timeout(wait, self.cache.refresh()).await;
                     });
                 }
                 1 => {
                     let runtime = multi_thread(1);
                     runtime.block_on(self.gets());
-                    let _ = runtime.block_on(async { timeout(patience, self.cache.refresh()).await });
+                    let _ = runtime.block_on(async { timeout(wait, self.cache.refresh()).await });
                 }
                 _ => {
                     let runtime = multi_thread(1);
@@ -377,15 +380,15 @@ impl Caller {
                         runtime.spawn(async move {
                             loop {
                                 if let Err(error) = cache.refresh().await {
-                                    let right =
+                                    let is_expected =
                                         matches!(error.kind(), ErrorKind::NoRuntime | ErrorKind::AlreadyExpired);
-                                    recorder.expect(right, || format!("on a runtime that goes: {error}"));
+                                    recorder.expect(is_expected, || format!("on a runtime that ends: {error}"));
                                 }
                                 tokio::task::yield_now().await;
                             }
                         });
                     }
-                    thread::sleep(patience);
+                    thread::sleep(wait);
                     runtime.shutdown_background();
                 }
             }
@@ -397,132 +400,133 @@ impl Caller {
         let before = now();
         match self.cache.get().await {
             Ok(token) => {
-                self.given(before, &token.0);
+                self.check_token(before, &token.0);
                 Some(token)
             }
             Err(error) => {
-                self.refused(before, error);
+                self.record_error(before, error);
                 sleep(MS / 4).await;
                 None
             }
         }
     }
 
-    /// Checks a token that a call returned which began after `before`.
-    fn given(&mut self, before: TimePoint, marks: &Marks) {
-        let number = marks.number;
+    /// Checks a token that a call returned. The call started after `before`.
+    fn check_token(&mut self, before: TimePoint, record: &TokenRecord) {
+        let number = record.number;
         self.recorder.served.fetch_add(1, SeqCst);
-        self.took(before);
-        self.recorder.expect(number >= self.newest, || format!("{number} after {}", self.newest));
+        self.record_duration(before);
+        self.recorder.expect(number >= self.newest, || format!("token {number} after token {}", self.newest));
         self.newest = number;
-        marks.last_begun.fetch_max(nanos(before.monotonic()), SeqCst);
-        let good = match marks.expires {
+        record.last_call.fetch_max(nanos(before.monotonic()), SeqCst);
+        let is_valid = match record.expires {
             Expires::Monotonic(expires) => before.monotonic() < expires,
             Expires::Wall(expires) => before.wall() < expires,
             Expires::Never => true,
         };
-        self.recorder.expect(good, || format!("{number} was handed out after its end"));
+        self.recorder.expect(is_valid, || format!("token {number} was returned after its expiry"));
     }
 
-    fn refused(&self, before: TimePoint, error: Error) {
+    fn record_error(&self, before: TimePoint, error: Error) {
         let (before, after) = (before.monotonic(), now().monotonic());
-        self.recorder.refused.lock().unwrap().push(Refused { before, after, error });
+        self.recorder.errors.lock().unwrap().push(ErrorRecord { before, after, error });
     }
 
-    fn took(&self, before: TimePoint) {
+    fn record_duration(&self, before: TimePoint) {
         let took = now().monotonic() - before.monotonic();
         self.recorder.longest.fetch_max(nanos(took), SeqCst);
     }
 
-    async fn goes_on(&mut self) -> bool {
-        match self.lot.below(4) {
+    async fn continues(&mut self) -> bool {
+        match self.rng.below(4) {
             0 => sleep(MS / 4).await,
             _ => tokio::task::yield_now().await,
         }
-        !self.recorder.over.load(SeqCst)
+        !self.recorder.stopped.load(SeqCst)
     }
 }
 
-/// What the one view of a world does, and how often.
-fn convert(token: &Token) -> Arc<Marks> {
+/// The conversion of the view.
+fn convert(token: &Token) -> Arc<TokenRecord> {
     token.0.converted.fetch_add(1, SeqCst);
     Arc::clone(&token.0)
 }
 
-/// What happened, written down by those whom it happened to.
+/// What callers, the source and the listener have observed.
 #[derive(Default)]
 struct Recorder {
-    over: AtomicBool,
-    /// Calls of the source that are under way.
+    stopped: AtomicBool,
+    /// The number of running calls of the source.
     fetching: AtomicUsize,
     served: AtomicU64,
     longest: AtomicU64,
-    /// By their numbers, from 1.
-    fetches: Mutex<Vec<Fetch>>,
-    refused: Mutex<Vec<Refused>>,
+    /// By number, from 1.
+    fetches: Mutex<Vec<FetchRecord>>,
+    errors: Mutex<Vec<ErrorRecord>>,
     violations: Mutex<Vec<String>>,
 }
 
-/// One call of the source.
+/// A call of the source.
 #[derive(Default)]
-struct Fetch {
-    /// No earlier than its start for the cache.
-    begun: Duration,
-    /// Before the cache could know.
+struct FetchRecord {
+    /// Not earlier than its start for the cache.
+    started_by: Duration,
+    /// Before the cache knows.
     ended: Option<Duration>,
-    /// By the cache's own word, from its start until after `ended`.
+    /// The duration that the cache reported, from its start until after `ended`.
     took: Option<Duration>,
-    /// After a failure.
+    /// The time until the next attempt, after a failure.
     retry_after: Option<Duration>,
-    /// No earlier than its token was stored and published.
+    /// Not earlier than the time at which its token was stored.
     stored: Option<Duration>,
-    /// Where it is known to the nanosecond.
+    /// If it is known exactly.
     lifetime: Option<Duration>,
-    marks: Option<Arc<Marks>>,
+    record: Option<Arc<TokenRecord>>,
 }
 
-impl Fetch {
-    /// No later than the start that the cache counts from.
+impl FetchRecord {
+    /// Not later than its start for the cache.
     fn started(&self) -> Option<Duration> {
         Some(self.ended?.saturating_sub(self.took?))
     }
 
-    /// Whether its token was good for certain, all the time until `after`.
-    fn was_good_until(&self, after: Duration) -> bool {
-        let unexpired = self.started().zip(self.lifetime).is_some_and(|(start, lifetime)| after < start + lifetime);
-        let unrejected = self.marks.as_ref().is_some_and(|marks| marks.rejecting.get().is_none_or(|at| *at > after));
-        unexpired && unrejected
+    /// Whether its token was certainly valid and not invalidated until `after`.
+    fn was_usable_until(&self, after: Duration) -> bool {
+        let is_unexpired = self.started().zip(self.lifetime).is_some_and(|(start, lifetime)| after < start + lifetime);
+        let is_stored =
+            self.record.as_ref().is_some_and(|record| record.invalidating.get().is_none_or(|at| *at > after));
+        is_unexpired && is_stored
     }
 }
 
-/// An error for one who would have taken any token.
-struct Refused {
+/// An error of `get`.
+struct ErrorRecord {
     before: Duration,
     after: Duration,
     error: Error,
 }
 
 impl Recorder {
-    fn begin(&self, begun: Duration) -> u64 {
-        let alone = self.fetching.fetch_add(1, SeqCst) == 0;
-        self.expect(alone, || "two fetches at once".to_owned());
+    fn begin(&self, started_by: Duration) -> u64 {
+        let is_only = self.fetching.fetch_add(1, SeqCst) == 0;
+        self.expect(is_only, || "two fetches at once".to_owned());
         let mut fetches = self.fetches.lock().unwrap();
-        fetches.push(Fetch { begun, ..Fetch::default() });
+        fetches.push(FetchRecord { started_by, ..FetchRecord::default() });
         fetches.len() as u64
     }
 
-    fn fetch(&self, number: u64, change: impl FnOnce(&mut Fetch)) {
+    fn fetch(&self, number: u64, change: impl FnOnce(&mut FetchRecord)) {
         change(&mut self.fetches.lock().unwrap()[number as usize - 1]);
     }
 
-    fn hear(&self, event: &Event) {
-        let told = now().monotonic();
+    fn record(&self, event: &Event) {
+        let received = now().monotonic();
         let (took, stored, retry_after) = match event {
-            Event::FetchSucceeded { took, .. } => (*took, Some(told), None),
+            Event::FetchSucceeded { took, .. } => (*took, Some(received), None),
             Event::FetchFailed { took, error, .. } => (*took, None, error.retry_after()),
             _ => return,
         };
-        let number = ENDED.take().expect("the listener is told where the fetch ended");
+        let number = ENDED.take().expect("the listener is called in the poll in which the fetch ended");
         self.fetch(number, |fetch| {
             (fetch.took, fetch.stored, fetch.retry_after) = (Some(took), stored, retry_after);
         });
@@ -537,51 +541,51 @@ impl Recorder {
         }
     }
 
-    /// What can only be checked afterwards. Returns how many tokens there were.
+    /// Checks what was recorded, and returns the number of rotations.
     fn check(&self) -> usize {
         let fetches = self.fetches.lock().unwrap();
         let mut closest = Duration::MAX;
         for pair in fetches.windows(2) {
             if let Some(started) = pair[0].started() {
-                let distance = pair[1].begun.saturating_sub(started);
+                let distance = pair[1].started_by.saturating_sub(started);
                 closest = closest.min(distance);
                 self.expect(distance >= INTERVAL, || format!("two fetches {distance:?} apart"));
             }
             if let (Some(ended), Some(wait)) = (pair[0].ended, pair[0].retry_after) {
-                let waited = pair[1].begun.saturating_sub(ended);
-                self.expect(waited >= wait, || format!("{waited:?} after a failure, and not {wait:?}"));
+                let waited = pair[1].started_by.saturating_sub(ended);
+                self.expect(waited >= wait, || format!("{waited:?} after a failure instead of {wait:?}"));
             }
         }
-        for marks in fetches.iter().filter_map(|fetch| fetch.marks.as_ref()) {
-            let last = Duration::from_nanos(marks.last_begun.load(SeqCst));
-            let obeyed = marks.rejected.get().is_none_or(|rejected| last <= *rejected);
-            self.expect(obeyed, || format!("{} was handed out after its rejection", marks.number));
-            let converted = marks.converted.load(SeqCst);
-            self.expect(converted <= 1, || format!("{} was converted {converted} times", marks.number));
+        for record in fetches.iter().filter_map(|fetch| fetch.record.as_ref()) {
+            let last = Duration::from_nanos(record.last_call.load(SeqCst));
+            let is_refused = record.invalidated.get().is_none_or(|rejected| last <= *rejected);
+            self.expect(is_refused, || format!("token {} was returned after its invalidation", record.number));
+            let converted = record.converted.load(SeqCst);
+            self.expect(converted <= 1, || format!("token {} was converted {converted} times", record.number));
         }
-        let refused = self.refused.lock().unwrap();
-        for Refused { before, after, error } in &*refused {
-            // Whichever of these was the stored one while the caller was being refused.
+        let errors = self.errors.lock().unwrap();
+        for ErrorRecord { before, after, error } in &*errors {
+            // One of these was the stored one during the call.
             let newest = fetches.iter().rposition(|fetch| fetch.stored.is_some_and(|stored| stored <= *before));
             let wrong = newest.is_some_and(|newest| {
-                let stored_since = |fetch: &&Fetch| fetch.stored.is_some() && fetch.ended <= Some(*after);
-                fetches[newest..].iter().filter(stored_since).all(|fetch| fetch.was_good_until(*after))
+                let stored_since = |fetch: &&FetchRecord| fetch.stored.is_some() && fetch.ended <= Some(*after);
+                fetches[newest..].iter().filter(stored_since).all(|fetch| fetch.was_usable_until(*after))
             });
-            self.expect(!wrong, || format!("refused with a good token stored: {error}"));
+            self.expect(!wrong, || format!("an error while a usable token was stored: {error}"));
         }
         let rotations = fetches.iter().filter(|fetch| fetch.stored.is_some()).count();
         eprintln!(
-            "{rotations} rotations by {} fetches, {closest:?} apart at the least; {} served, {} refused; the longest \
-             call took {:?}",
+            "{rotations} rotations, {} fetches at least {closest:?} apart, {} tokens and {} errors returned, longest \
+             call {:?}",
             fetches.len(),
             self.served.load(SeqCst),
-            refused.len(),
+            errors.len(),
             Duration::from_nanos(self.longest.load(SeqCst)),
         );
         let violations = self.violations.lock().unwrap();
         assert!(
             violations.is_empty(),
-            "{} violations, such as {:#?}",
+            "{} violations, including {:#?}",
             violations.len(),
             &violations[..violations.len().min(10)]
         );
@@ -589,10 +593,10 @@ impl Recorder {
     }
 }
 
-/// Random enough to be rude.
-struct Lot(u64);
+/// A pseudorandom number generator (xorshift).
+struct Rng(u64);
 
-impl Lot {
+impl Rng {
     fn new() -> Self {
         static SEEDS: AtomicU64 = AtomicU64::new(1);
         Self(SEEDS.fetch_add(1, SeqCst).wrapping_mul(0x9E37_79B9_7F4A_7C15))
@@ -606,31 +610,31 @@ impl Lot {
         ((self.0 >> 32) % u64::from(end)) as u32
     }
 
-    fn up_to(&mut self, span: Duration) -> Duration {
-        span * self.below(1000) / 1000
+    fn up_to(&mut self, duration: Duration) -> Duration {
+        duration * self.below(1000) / 1000
     }
 }
 
-/// Fails if `run` hangs. A thread that hangs cannot be ended, but the process of the tests will be.
+/// Fails if `run` hangs. Its thread ends with the process.
 fn within(limit: Duration, run: impl FnOnce() + Send + 'static) {
     let (done, ended) = mpsc::channel();
     let thread = thread::spawn(move || {
-        let _done: mpsc::Sender<()> = done; // dropped at the end, however it ends
+        let _done: mpsc::Sender<()> = done; // dropped also by a panic
         run();
     });
-    assert!(ended.recv_timeout(limit) != Err(mpsc::RecvTimeoutError::Timeout), "something hangs");
+    assert!(ended.recv_timeout(limit) != Err(mpsc::RecvTimeoutError::Timeout), "a call hangs");
     thread.join().unwrap();
 }
 
-/// Waits for what an abort brings about in its own time.
-fn eventually(what: &str, holds: impl Fn() -> bool) {
+/// Waits for the effect of an abort, which is asynchronous.
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
     for _ in 0..10_000 {
         if holds() {
             return;
         }
         thread::sleep(MS);
     }
-    panic!("it never came about: {what}");
+    panic!("never true: {what}");
 }
 
 fn multi_thread(threads: usize) -> Runtime {
@@ -642,11 +646,11 @@ fn run_time() -> Duration {
     seconds.unwrap_or(3) * SECOND
 }
 
-/// By the clock that the cache itself asks.
+/// By the clock of the cache.
 fn now() -> TimePoint {
     SystemClock::new().now()
 }
 
-fn nanos(span: Duration) -> u64 {
-    span.as_nanos() as u64
+fn nanos(duration: Duration) -> u64 {
+    duration.as_nanos() as u64
 }

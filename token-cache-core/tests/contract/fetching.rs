@@ -246,7 +246,7 @@ async fn p11_a_token_that_expires_during_the_fetch_fails() {
 /// <https://github.com/dotnet/SqlClient/issues/1495>,
 /// <https://github.com/AzureAD/microsoft-authentication-library-for-dotnet/issues/4068>
 #[test]
-fn p11_a_repeated_token_is_a_success_without_a_loop() {
+fn p11_a_repeated_token_succeeds_without_a_loop() {
     runtime().block_on(async {
         let mut harness = with_token(HOUR).await;
         let end = harness.clock.after(HOUR);
@@ -299,7 +299,8 @@ async fn p13_a_permanent_error_never_disables_the_cache() {
     assert_eq!(*harness.fetch("a", HOUR).await, "a", "the role was created");
 }
 
-/// <https://github.com/camunda-community-hub/zeebe-client-node-js/issues/244>: what is not recognized is retried as any error.
+/// An error that is not recognized as permanent is retried until the account is locked:
+/// <https://github.com/camunda-community-hub/zeebe-client-node-js/issues/244>
 #[tokio::test]
 async fn p13_a_permanent_mark_is_found_in_the_chain() {
     let revoked = || io::Error::other("the key was revoked");

@@ -14,7 +14,8 @@ async fn p14_nothing_is_fetched_before_the_first_get() {
     harness.source.assert_no_fetch().await;
 }
 
-/// <https://github.com/seanmonstar/reqwest/issues/2501>, and without timers: <https://github.com/tokio-rs/tokio/issues/3172>
+/// <https://github.com/seanmonstar/reqwest/issues/2501>, and in a runtime without timers:
+/// <https://github.com/tokio-rs/tokio/issues/3172>
 #[test]
 fn p14_one_cache_serves_several_runtimes_and_none() {
     let mut harness = Harness::new();
@@ -79,7 +80,7 @@ fn p12_outside_of_a_runtime_usable_tokens_are_returned() {
 }
 
 #[test]
-fn p12_a_runtime_that_ends_during_a_fetch_is_noticed() {
+fn p12_a_runtime_ending_during_a_fetch_is_noticed() {
     let mut harness = Harness::new();
     let first = runtime();
     first.block_on(async {
@@ -92,7 +93,7 @@ fn p12_a_runtime_that_ends_during_a_fetch_is_noticed() {
 }
 
 #[test]
-fn p12_a_fetch_on_an_ended_runtime_is_an_error() {
+fn p12_a_fetch_on_an_ended_runtime_fails() {
     let runtime = runtime();
     let handle = runtime.handle().clone();
     drop(runtime);

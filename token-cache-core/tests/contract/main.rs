@@ -1,5 +1,5 @@
-//! The contract of the cache. `pNN_` in the name of a test is the number of the promise that it keeps: DESIGN.md has the table.
-//! All tests run in virtual time.
+//! The contract of the cache. `pNN_` in the name of a test is the number of the promise that it keeps, as listed in
+//! DESIGN.md. All tests run in virtual time.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -58,7 +58,7 @@ fn spawn_refresh(harness: &Harness) -> JoinHandle<Outcome> {
     tokio::spawn(async move { cache.refresh().await })
 }
 
-/// A single-threaded runtime without timers and sockets. A task that yields on it costs no system call, as in `#[tokio::test]`.
+/// A single-threaded runtime without timers and sockets. Unlike in `#[tokio::test]`, yielding makes no system call.
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().build().unwrap()
 }

@@ -120,7 +120,7 @@ async fn p16_an_earlier_fetch_never_restores_the_token() {
 }
 
 #[tokio::test]
-async fn p16_a_different_token_of_an_earlier_fetch_is_stored() {
+async fn p16_an_earlier_fetch_can_return_another_token() {
     let (harness, fetch) = invalidated_during_a_refresh(true).await;
     let get = harness.spawn_get();
     fetch.succeed_for("b", HOUR);

@@ -56,7 +56,7 @@ async fn p02_an_expired_token_is_never_returned() {
 }
 
 #[tokio::test]
-async fn p02_a_token_that_expires_while_waiting_is_not_returned() {
+async fn p02_no_waiter_gets_an_expired_token() {
     let mut harness = with_remaining(20 * SECOND).await;
     let get = harness.spawn_get();
     let fetch = harness.source.next_fetch().await;
@@ -178,7 +178,7 @@ async fn p04_all_callers_get_the_same_arc() {
 }
 
 #[tokio::test]
-async fn p05_a_token_that_is_valid_long_enough_is_returned() {
+async fn p05_a_long_enough_token_is_returned() {
     let mut harness = with_remaining(HOUR / 2).await;
     let get = harness.cache.get_valid_for(HOUR / 2).now_or_never();
     assert_eq!(*get.unwrap().unwrap(), "a");

@@ -142,7 +142,7 @@ async fn p18_a_hit_reads_the_time_once_per_tick() {
 }
 
 #[tokio::test]
-async fn p02_the_last_100_ms_are_checked_at_each_read() {
+async fn p02_each_read_checks_the_last_100_ms() {
     let (harness, reads) = with_counting_clock(VirtualClock::new()).await;
     harness.clock.advance(HOUR - 150 * MS);
     assert_eq!(harness.get_now(), "a", "150 ms remain");

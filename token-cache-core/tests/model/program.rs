@@ -1,4 +1,4 @@
-//! What a walk may do: the steps, the settings, and how both are drawn.
+//! The programs: the settings of a cache, and the steps that happen to it.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// A cache's settings, and what happens to it.
+/// The settings of a cache, and the steps that happen to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub(crate) settings: Settings,
-    pub(crate) turns: Vec<Turn>,
+    pub(crate) steps: Vec<OrderedStep>,
 }
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.settings)?;
-        self.turns.iter().enumerate().try_for_each(|(number, turn)| write!(f, "\n{number}: {turn:?}"))
+        self.steps.iter().enumerate().try_for_each(|(number, step)| write!(f, "\n{number}: {step:?}"))
     }
 }
 
@@ -34,13 +34,13 @@ pub(crate) struct Settings {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Buffer {
     Fixed(Duration),
-    /// A rule: this share of the lifetime, in percent.
-    Share(u32),
+    /// A function of the lifetime: this percentage of it.
+    Percent(u32),
 }
 
-/// A step, and who runs first once it is done: those who wait, or the fetch.
+/// A step, and what runs first after it: the waiting callers, or the fetch.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Turn {
+pub(crate) struct OrderedStep {
     pub(crate) step: Step,
     pub(crate) callers_first: bool,
 }
@@ -48,109 +48,110 @@ pub(crate) struct Turn {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
     Answer(Answer, Meanwhile),
-    Clock(Hands, By),
-    /// One of those who wait goes away.
+    Clock(Clocks, By),
+    /// A waiting caller is dropped.
     Drop(usize),
     Get(Place),
-    GetValidFor(Place, Want),
+    GetValidFor(Place, MinRemaining),
     Invalidate(Which),
-    /// A runtime goes away, with its tasks. Another one takes its place, and those who waited there go with it or go on.
-    LoseRuntime {
+    /// A runtime is dropped with its tasks, and replaced. Its callers are dropped too, or continue in the new one.
+    DropRuntime {
         runtime: usize,
-        callers_go_on: bool,
+        keep_callers: bool,
     },
     Refresh(Place),
 }
 
-/// Where a caller calls from.
+/// The runtime of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Runtime(usize),
     Outside,
 }
 
-/// How a pending fetch is answered. One that is not, runs into its timeout.
+/// The answer to a pending fetch. Without an answer, it times out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Answer {
-    /// The last token once more, with the same end.
-    Again,
+    /// The last token again, with the same expiry.
+    Repeat,
     Fail,
-    FailForGood,
+    FailPermanently,
     Never(Option<Duration>),
     Panic,
-    /// With a lifetime, and a word on when to refresh.
+    /// A token, and when the issuer wants it to be refreshed.
     Token {
-        life: Life,
+        expiry: Lifetime,
         refresh_in: Option<Duration>,
     },
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Life {
-    /// Until this much before or after the wall clock's now.
-    Ago(Duration),
+pub(crate) enum Lifetime {
+    /// It expired this long ago, in wall time.
+    Past(Duration),
+    /// It expires in this time, in wall time.
     Until(Duration),
-    /// Counted from the start of the fetch.
+    /// It expires this long after the start of the fetch.
     In(Duration),
 }
 
-/// What happens after the answer was taken in, and before those who waited for it wake.
+/// What happens after the fetch has ended, and before its waiters are polled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Meanwhile {
     Nothing,
-    Rejection,
+    Invalidation,
     Time(By),
 }
 
-/// Which hands of the clock move.
+/// Which clocks move.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Hands {
+pub(crate) enum Clocks {
     Both,
-    /// Only the wall clock's, as when the machine sleeps or somebody sets it.
+    /// Only the wall clock, as when the machine is suspended or the clock is set.
     Wall,
     WallBack,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum By {
-    Span(Duration),
-    /// To one of the instants at which something is to happen, or one nanosecond beside it.
-    To(usize, Beside),
+    Duration(Duration),
+    /// To a deadline, or one nanosecond before or after it.
+    Deadline(usize, Offset),
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Beside {
+pub(crate) enum Offset {
     Before,
     At,
     After,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Want {
-    Span(Duration),
-    /// What the stored token has left.
-    Left(Beside),
-    /// What it had left when it was stored.
-    Whole(Beside),
+pub(crate) enum MinRemaining {
+    Duration(Duration),
+    /// The remaining time of the stored token.
+    Remaining(Offset),
+    /// Its remaining time when it was stored.
+    Initial(Offset),
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Which {
-    /// An equal one that the cache has never seen.
-    Foreign,
+    /// An equal token that the cache did not return.
+    Unknown,
     Older(usize),
     Stored,
 }
 
 pub(crate) fn programs() -> impl Strategy<Value = Program> {
-    (settings(), vec(turn(), 1..=79)).prop_map(|(settings, turns)| Program { settings, turns })
+    (settings(), vec(ordered_step(), 1..=79)).prop_map(|(settings, steps)| Program { settings, steps })
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    let ms = |spans: &'static [u64]| select(spans).prop_map(Duration::from_millis);
+    let ms = |values: &'static [u64]| select(values).prop_map(Duration::from_millis);
     let buffer = prop_oneof![
         4 => ms(&[0, 1_000, 10_000, 300_000, 36_000_000]).prop_map(Buffer::Fixed),
-        1 => (0_u32..=110).prop_map(Buffer::Share),
+        1 => (0_u32..=110).prop_map(Buffer::Percent),
     ];
     (
         buffer,
@@ -168,23 +169,23 @@ fn settings() -> impl Strategy<Value = Settings> {
         })
 }
 
-fn turn() -> impl Strategy<Value = Turn> {
-    (step(), any::<bool>()).prop_map(|(step, callers_first)| Turn { step, callers_first })
+fn ordered_step() -> impl Strategy<Value = OrderedStep> {
+    (step(), any::<bool>()).prop_map(|(step, callers_first)| OrderedStep { step, callers_first })
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         10 => place().prop_map(Step::Get),
-        4 => (place(), want()).prop_map(|(place, want)| Step::GetValidFor(place, want)),
+        4 => (place(), min_remaining()).prop_map(|(place, min_remaining)| Step::GetValidFor(place, min_remaining)),
         2 => place().prop_map(Step::Refresh),
         12 => (answer(), meanwhile()).prop_map(|(answer, meanwhile)| Step::Answer(answer, meanwhile)),
-        12 => by().prop_map(|by| Step::Clock(Hands::Both, by)),
-        2 => by().prop_map(|by| Step::Clock(Hands::Wall, by)),
-        1 => span().prop_map(|span| Step::Clock(Hands::WallBack, By::Span(span))),
+        12 => by().prop_map(|by| Step::Clock(Clocks::Both, by)),
+        2 => by().prop_map(|by| Step::Clock(Clocks::Wall, by)),
+        1 => duration().prop_map(|duration| Step::Clock(Clocks::WallBack, By::Duration(duration))),
         2 => which().prop_map(Step::Invalidate),
         2 => (0_usize..8).prop_map(Step::Drop),
         1 => (0_usize..2, any::<bool>())
-            .prop_map(|(runtime, callers_go_on)| Step::LoseRuntime { runtime, callers_go_on }),
+            .prop_map(|(runtime, keep_callers)| Step::DropRuntime { runtime, keep_callers }),
     ]
 }
 
@@ -193,22 +194,22 @@ fn place() -> impl Strategy<Value = Place> {
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
-    let token = || (life(), option::weighted(0.2, span()));
+    let token = || (lifetime(), option::weighted(0.2, duration()));
     prop_oneof![
-        8 => token().prop_map(|(life, refresh_in)| Answer::Token { life, refresh_in }),
-        1 => Just(Answer::Again),
-        1 => option::of(span()).prop_map(Answer::Never),
+        8 => token().prop_map(|(expiry, refresh_in)| Answer::Token { expiry, refresh_in }),
+        1 => Just(Answer::Repeat),
+        1 => option::of(duration()).prop_map(Answer::Never),
         4 => Just(Answer::Fail),
-        1 => Just(Answer::FailForGood),
+        1 => Just(Answer::FailPermanently),
         1 => Just(Answer::Panic),
     ]
 }
 
-fn life() -> impl Strategy<Value = Life> {
+fn lifetime() -> impl Strategy<Value = Lifetime> {
     prop_oneof![
-        6 => span().prop_map(Life::Until),
-        3 => span().prop_map(Life::In),
-        1 => span().prop_map(Life::Ago),
+        6 => duration().prop_map(Lifetime::Until),
+        3 => duration().prop_map(Lifetime::In),
+        1 => duration().prop_map(Lifetime::Past),
     ]
 }
 
@@ -216,26 +217,26 @@ fn meanwhile() -> impl Strategy<Value = Meanwhile> {
     prop_oneof![
         8 => Just(Meanwhile::Nothing),
         2 => by().prop_map(Meanwhile::Time),
-        1 => Just(Meanwhile::Rejection),
+        1 => Just(Meanwhile::Invalidation),
     ]
 }
 
 fn by() -> impl Strategy<Value = By> {
     prop_oneof![
-        3 => span().prop_map(By::Span),
-        4 => ((0_usize..8), beside()).prop_map(|(which, beside)| By::To(which, beside)),
+        3 => duration().prop_map(By::Duration),
+        4 => ((0_usize..8), offset()).prop_map(|(which, offset)| By::Deadline(which, offset)),
     ]
 }
 
-fn beside() -> impl Strategy<Value = Beside> {
-    prop_oneof![3 => Just(Beside::At), 1 => Just(Beside::Before), 1 => Just(Beside::After)]
+fn offset() -> impl Strategy<Value = Offset> {
+    prop_oneof![3 => Just(Offset::At), 1 => Just(Offset::Before), 1 => Just(Offset::After)]
 }
 
-fn want() -> impl Strategy<Value = Want> {
+fn min_remaining() -> impl Strategy<Value = MinRemaining> {
     prop_oneof![
-        2 => span().prop_map(Want::Span),
-        1 => beside().prop_map(Want::Left),
-        1 => beside().prop_map(Want::Whole),
+        2 => duration().prop_map(MinRemaining::Duration),
+        1 => offset().prop_map(MinRemaining::Remaining),
+        1 => offset().prop_map(MinRemaining::Initial),
     ]
 }
 
@@ -243,12 +244,12 @@ fn which() -> impl Strategy<Value = Which> {
     prop_oneof![
         4 => Just(Which::Stored),
         1 => (0_usize..8).prop_map(Which::Older),
-        1 => Just(Which::Foreign),
+        1 => Just(Which::Unknown),
     ]
 }
 
-/// From nothing to half a day, small ones as often as large ones.
-fn span() -> impl Strategy<Value = Duration> {
+/// From zero to half a day, short ones as often as long ones.
+fn duration() -> impl Strategy<Value = Duration> {
     (select(UNITS), 0_u64..=12).prop_map(|(unit, times)| Duration::from_nanos(unit * times))
 }
 

@@ -1,6 +1,6 @@
-//! The contract once more, as plainly as can be: no locks, no tasks, no published word, one thing after the other.
+//! A reference implementation of the contract, as simple as possible: no locks, tasks or snapshots.
 //!
-//! What it cannot know is how far the cache spreads a backoff: there it knows the earliest and the latest, and is told.
+//! It cannot know the jitter of a backoff. It checks that the cache's value is in the allowed range, and uses it.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,61 +11,61 @@ use crate::program::{Buffer, Place, Settings};
 pub(crate) struct Reference {
     pub(crate) settings: Settings,
     pub(crate) now: TimePoint,
-    pub(crate) held: Option<Held>,
-    /// How many tokens have been stored; the number of the last.
+    pub(crate) stored: Option<StoredToken>,
+    /// The number of tokens stored so far, which is also the number of the latest one.
     pub(crate) generation: usize,
-    /// How many fetches have begun.
+    /// The number of fetches that have started.
     pub(crate) fetches: usize,
-    pub(crate) flight: Option<Flight>,
-    /// How each flight ended, by its number.
-    landings: Vec<Option<Landing>>,
+    pub(crate) pending: Option<PendingFetch>,
+    /// How each fetch ended, by its number.
+    outcomes: Vec<Option<FetchOutcome>>,
     last_start: Option<Duration>,
     pub(crate) failure: Option<Failure>,
     rejected: bool,
-    /// What has happened since somebody looked.
-    pub(crate) events: Vec<Happened>,
+    /// The events since the last check.
+    pub(crate) events: Vec<EventInfo>,
 }
 
 /// A stored token.
 #[derive(Clone, Copy)]
-pub(crate) struct Held {
+pub(crate) struct StoredToken {
     pub(crate) generation: usize,
     pub(crate) value: u32,
     /// `None`: never.
-    pub(crate) end: Option<End>,
-    refresh_at: Option<End>,
+    pub(crate) end: Option<Deadline>,
+    refresh_at: Option<Deadline>,
     buffer: Duration,
     min_ttl: Duration,
-    stored: TimePoint,
+    stored_at: TimePoint,
 }
 
-/// An instant, on both hands of the clock. It has come when either has reached it.
+/// A time on both clocks. It is reached when either clock reaches it.
 #[derive(Clone, Copy)]
-pub(crate) struct End {
+pub(crate) struct Deadline {
     monotonic: Duration,
     wall: SystemTime,
 }
 
-pub(crate) struct Flight {
+pub(crate) struct PendingFetch {
     number: usize,
     runtime: usize,
     reason: FetchReason,
     not_before: Duration,
     started: Option<TimePoint>,
-    /// Until when those wait for it who hold a token that is too short.
-    patience: Option<Duration>,
+    /// Until when callers who have a usable token wait for it.
+    soft_deadline: Option<Duration>,
 }
 
 pub(crate) struct Failure {
-    pub(crate) refusal: Refusal,
-    pub(crate) in_a_row: u32,
+    pub(crate) info: ErrorInfo,
+    pub(crate) consecutive_failures: u32,
     at: TimePoint,
     not_before: Duration,
 }
 
-/// An error, by what can be told of it from outside.
+/// What is visible of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct ErrorInfo {
     pub(crate) kind: ErrorKind,
     /// The number of the source's own error.
     pub(crate) cause: Option<u32>,
@@ -73,13 +73,13 @@ pub(crate) struct Refusal {
 }
 
 #[derive(Clone, Copy)]
-enum Landing {
+enum FetchOutcome {
     Stored,
-    Failed(Refusal),
+    Failed(ErrorInfo),
     Lost,
 }
 
-/// What the source says.
+/// The answer of the source.
 #[derive(Clone, Copy)]
 pub(crate) enum Reply {
     Token { value: u32, end: Expiry, refresh_at: Option<SystemTime> },
@@ -93,33 +93,33 @@ pub(crate) enum Expiry {
     Never,
 }
 
-/// Someone who has called and has no answer yet.
+/// A caller who has no result yet.
 #[derive(Clone, Copy)]
 pub(crate) struct Caller {
     pub(crate) place: Place,
-    pub(crate) want: Duration,
+    pub(crate) min_remaining: Duration,
     pub(crate) refreshes: bool,
     waits: Option<Wait>,
 }
 
 #[derive(Clone, Copy)]
 struct Wait {
-    flight: usize,
+    pending: usize,
     until: Option<Duration>,
-    launched: bool,
+    started_here: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Token { generation: usize },
-    Refused(Refusal),
+    Error(ErrorInfo),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Happened {
+pub(crate) enum EventInfo {
     Started(FetchReason),
     Succeeded { generation: usize, remaining: Option<Duration>, took: Duration },
-    Failed(Refusal, Duration),
+    Failed(ErrorInfo, Duration),
     Invalidated { generation: usize },
 }
 
@@ -133,11 +133,11 @@ impl Reference {
         Self {
             settings,
             now,
-            held: None,
+            stored: None,
             generation: 0,
             fetches: 0,
-            flight: None,
-            landings: Vec::new(),
+            pending: None,
+            outcomes: Vec::new(),
             last_start: None,
             failure: None,
             rejected: false,
@@ -145,7 +145,7 @@ impl Reference {
         }
     }
 
-    /// Lets a caller go on as far as it can.
+    /// Polls a caller.
     pub(crate) fn poll(&mut self, caller: &mut Caller) -> Option<Outcome> {
         loop {
             let Some(wait) = caller.waits else {
@@ -156,133 +156,133 @@ impl Reference {
                 }
                 continue;
             };
-            match self.landings[wait.flight] {
+            match self.outcomes[wait.pending] {
                 None if wait.until.is_none_or(|until| self.now.monotonic() < until) => return None,
-                landing => {
-                    if let Some(outcome) = self.after(caller, landing, wait.launched) {
+                outcome => {
+                    if let Some(outcome) = self.after(caller, outcome, wait.started_here) {
                         return Some(outcome);
                     }
                     caller.waits = None;
-                    // Its fetch went well, and the token is gone already: it wants one like all others.
-                    caller.refreshes &= !matches!(landing, Some(Landing::Stored));
+                    // Its fetch succeeded, but the token is gone already. It needs one as any caller of `get`.
+                    caller.refreshes &= !matches!(outcome, Some(FetchOutcome::Stored));
                 }
             }
         }
     }
 
-    /// What there is for one who has waited until the landing, or as long as it would. `None`: it has to ask again.
-    fn after(&self, caller: &Caller, landing: Option<Landing>, launched: bool) -> Option<Outcome> {
-        let lasting = self.usable(caller.want).map(token);
-        match landing {
-            Some(Landing::Failed(refusal)) if caller.refreshes => Some(Outcome::Refused(refusal)),
-            Some(Landing::Lost) if caller.refreshes => launched.then(|| refused(ErrorKind::NoRuntime)),
-            _ if lasting.is_some() => lasting,
-            Some(Landing::Failed(refusal)) => Some(Outcome::Refused(refusal)),
-            Some(Landing::Stored) => self.usable(Duration::ZERO).map(|_| refused(ErrorKind::TooShort)),
-            Some(Landing::Lost) => launched.then(|| refused(ErrorKind::NoRuntime)),
+    /// The result for a caller who has waited for a fetch. `None` if it has to decide again.
+    fn after(&self, caller: &Caller, outcome: Option<FetchOutcome>, started_here: bool) -> Option<Outcome> {
+        let usable = self.usable(caller.min_remaining).map(token);
+        match outcome {
+            Some(FetchOutcome::Failed(info)) if caller.refreshes => Some(Outcome::Error(info)),
+            Some(FetchOutcome::Lost) if caller.refreshes => started_here.then(|| error(ErrorKind::NoRuntime)),
+            _ if usable.is_some() => usable,
+            Some(FetchOutcome::Failed(info)) => Some(Outcome::Error(info)),
+            Some(FetchOutcome::Stored) => self.usable(Duration::ZERO).map(|_| error(ErrorKind::TooShort)),
+            Some(FetchOutcome::Lost) => started_here.then(|| error(ErrorKind::NoRuntime)),
             None => None,
         }
     }
 
     fn get(&mut self, caller: &Caller) -> Decision {
-        let Some(held) = self.usable(caller.want) else { return self.get_with_nothing(caller) };
-        let here = Decision::Now(token(held));
+        let Some(stored) = self.usable(caller.min_remaining) else { return self.get_without_token(caller) };
+        let serve = Decision::Now(token(stored));
         let due = self.is_due();
-        match (held.freshness(self.now), caller.place) {
-            (Freshness::NearExpiry, Place::Runtime(runtime)) if due && self.flight.is_none() => {
-                self.launch(runtime, FetchReason::NearExpiry);
-                here
+        match (stored.freshness(self.now), caller.place) {
+            (Freshness::NearExpiry, Place::Runtime(runtime)) if due && self.pending.is_none() => {
+                self.start_fetch(runtime, FetchReason::NearExpiry);
+                serve
             }
             (Freshness::TooShort, Place::Runtime(runtime)) => {
-                let launched = due && self.flight.is_none();
-                if launched {
-                    self.launch(runtime, FetchReason::TooShort);
+                let started_here = due && self.pending.is_none();
+                if started_here {
+                    self.start_fetch(runtime, FetchReason::TooShort);
                 }
-                let a_tenth = held.left(self.now).map_or(Duration::ZERO, |left| left / 10);
+                let ten_percent = stored.remaining(self.now).map_or(Duration::ZERO, |remaining| remaining / 10);
                 let now = self.now.monotonic();
-                match &mut self.flight {
-                    None => here,
-                    Some(flight) => {
-                        let until = *flight.patience.get_or_insert(now + a_tenth);
+                match &mut self.pending {
+                    None => serve,
+                    Some(pending) => {
+                        let until = *pending.soft_deadline.get_or_insert(now + ten_percent);
                         if now < until {
-                            Decision::Wait(Wait { flight: flight.number, until: Some(until), launched })
+                            Decision::Wait(Wait { pending: pending.number, until: Some(until), started_here })
                         } else {
-                            here
+                            serve
                         }
                     }
                 }
             }
-            _ => here,
+            _ => serve,
         }
     }
 
-    fn get_with_nothing(&mut self, caller: &Caller) -> Decision {
-        if let Some(flight) = &self.flight {
-            return Decision::Wait(Wait { flight: flight.number, until: None, launched: false });
+    fn get_without_token(&mut self, caller: &Caller) -> Decision {
+        if let Some(pending) = &self.pending {
+            return Decision::Wait(Wait { pending: pending.number, until: None, started_here: false });
         }
         if !self.is_due() {
-            if let Some(refusal) = self.last_refusal() {
-                return Decision::Now(Outcome::Refused(refusal));
+            if let Some(info) = self.last_error() {
+                return Decision::Now(Outcome::Error(info));
             }
-            // The source has just shown how long its tokens live.
-            let shown = self.held.and_then(|held| held.left(held.stored));
-            if shown.is_some_and(|shown| shown < caller.want) {
-                return Decision::Now(refused(ErrorKind::TooShort));
+            // The source has just shown how long its tokens are valid.
+            let initial = self.stored.and_then(|stored| stored.initial_remaining());
+            if initial.is_some_and(|initial| initial < caller.min_remaining) {
+                return Decision::Now(error(ErrorKind::TooShort));
             }
         }
-        let Place::Runtime(runtime) = caller.place else { return Decision::Now(refused(ErrorKind::NoRuntime)) };
-        let reason = match self.held {
-            Some(held) if held.freshness(self.now) != Freshness::Expired => FetchReason::TooShort,
+        let Place::Runtime(runtime) = caller.place else { return Decision::Now(error(ErrorKind::NoRuntime)) };
+        let reason = match self.stored {
+            Some(stored) if stored.freshness(self.now) != Freshness::Expired => FetchReason::TooShort,
             Some(_) => FetchReason::Expired,
             None if self.rejected => FetchReason::Invalidated,
             None => FetchReason::Empty,
         };
-        let flight = self.launch(runtime, reason);
-        Decision::Wait(Wait { flight, until: None, launched: true })
+        let pending = self.start_fetch(runtime, reason);
+        Decision::Wait(Wait { pending, until: None, started_here: true })
     }
 
     fn refresh(&mut self, caller: &Caller) -> Decision {
-        if let Some(flight) = &self.flight {
-            return Decision::Wait(Wait { flight: flight.number, until: None, launched: false });
+        if let Some(pending) = &self.pending {
+            return Decision::Wait(Wait { pending: pending.number, until: None, started_here: false });
         }
         match (self.is_due(), caller.place) {
             (true, Place::Runtime(runtime)) => {
-                let flight = self.launch(runtime, FetchReason::Requested);
-                Decision::Wait(Wait { flight, until: None, launched: true })
+                let pending = self.start_fetch(runtime, FetchReason::Requested);
+                Decision::Wait(Wait { pending, until: None, started_here: true })
             }
-            (true, Place::Outside) => Decision::Now(refused(ErrorKind::NoRuntime)),
-            (false, _) => match (self.last_refusal(), self.usable(Duration::ZERO)) {
-                (Some(refusal), _) => Decision::Now(Outcome::Refused(refusal)),
-                (None, Some(held)) => Decision::Now(token(held)),
-                (None, None) => self.get_with_nothing(caller),
+            (true, Place::Outside) => Decision::Now(error(ErrorKind::NoRuntime)),
+            (false, _) => match (self.last_error(), self.usable(Duration::ZERO)) {
+                (Some(info), _) => Decision::Now(Outcome::Error(info)),
+                (None, Some(stored)) => Decision::Now(token(stored)),
+                (None, None) => self.get_without_token(caller),
             },
         }
     }
 
-    fn launch(&mut self, runtime: usize, reason: FetchReason) -> usize {
-        let (number, not_before) = (self.landings.len(), self.next_attempt());
-        self.landings.push(None);
-        self.flight = Some(Flight { number, runtime, reason, not_before, started: None, patience: None });
+    fn start_fetch(&mut self, runtime: usize, reason: FetchReason) -> usize {
+        let (number, not_before) = (self.outcomes.len(), self.next_attempt());
+        self.outcomes.push(None);
+        self.pending = Some(PendingFetch { number, runtime, reason, not_before, started: None, soft_deadline: None });
         number
     }
 
-    /// Lets the flight go on as far as it can. `reply` is what the source has said, and `next_attempt` how long the cache
-    /// would leave it alone from now on if that was a failure.
-    pub(crate) fn fly(&mut self, reply: Option<Reply>, next_attempt: Duration) -> Result<(), String> {
-        let Some(flight) = &mut self.flight else { return Ok(()) };
-        if flight.started.is_none() && self.now.monotonic() >= flight.not_before {
-            flight.started = Some(self.now);
+    /// Runs the fetch until it waits. `reply` is the answer of the source. After a failure, `next_attempt` is the cache's
+    /// time until the next attempt.
+    pub(crate) fn run_fetch(&mut self, reply: Option<Reply>, next_attempt: Duration) -> Result<(), String> {
+        let Some(pending) = &mut self.pending else { return Ok(()) };
+        if pending.started.is_none() && self.now.monotonic() >= pending.not_before {
+            pending.started = Some(self.now);
             self.last_start = Some(self.now.monotonic());
             self.fetches += 1;
-            self.events.push(Happened::Started(flight.reason));
+            self.events.push(EventInfo::Started(pending.reason));
         }
-        let Some(started) = flight.started else { return Ok(()) };
-        let number = flight.number;
+        let Some(started) = pending.started else { return Ok(()) };
+        let number = pending.number;
         let late = self.now.monotonic() >= started.monotonic() + self.settings.fetch_timeout;
-        let landing = match reply {
+        let outcome = match reply {
             Some(Reply::Token { value, end, refresh_at }) => {
-                match Held::new(&self.settings, self.generation + 1, value, end, refresh_at, started, self.now) {
-                    Some(held) => self.store(held, started),
+                match StoredToken::new(&self.settings, self.generation + 1, value, end, refresh_at, started, self.now) {
+                    Some(stored) => self.store(stored, started),
                     None => self.fail(ErrorKind::AlreadyExpired, None, started, next_attempt)?,
                 }
             }
@@ -290,20 +290,20 @@ impl Reference {
             None if late => self.fail(ErrorKind::TimedOut, None, started, next_attempt)?,
             None => return Ok(()),
         };
-        self.landings[number] = Some(landing);
-        self.flight = None;
+        self.outcomes[number] = Some(outcome);
+        self.pending = None;
         Ok(())
     }
 
-    fn store(&mut self, held: Held, started: TimePoint) -> Landing {
-        self.generation = held.generation;
-        self.held = Some(held);
+    fn store(&mut self, stored: StoredToken, started: TimePoint) -> FetchOutcome {
+        self.generation = stored.generation;
+        self.stored = Some(stored);
         self.failure = None;
         self.rejected = false;
         let took = self.now.monotonic() - started.monotonic();
-        let remaining = held.left(self.now);
-        self.events.push(Happened::Succeeded { generation: held.generation, remaining, took });
-        Landing::Stored
+        let remaining = stored.remaining(self.now);
+        self.events.push(EventInfo::Succeeded { generation: stored.generation, remaining, took });
+        FetchOutcome::Stored
     }
 
     fn fail(
@@ -312,36 +312,37 @@ impl Reference {
         cause: Option<u32>,
         started: TimePoint,
         next_attempt: Duration,
-    ) -> Result<Landing, String> {
-        let in_a_row = self.failure.as_ref().map_or(1, |failure| failure.in_a_row + 1);
-        let refusal = Refusal { kind, cause, retry_after: Some(next_attempt) };
-        self.failure = Some(Failure { refusal, in_a_row, at: self.now, not_before: Duration::ZERO });
+    ) -> Result<FetchOutcome, String> {
+        let consecutive_failures = self.failure.as_ref().map_or(1, |failure| failure.consecutive_failures + 1);
+        let info = ErrorInfo { kind, cause, retry_after: Some(next_attempt) };
+        self.failure = Some(Failure { info, consecutive_failures, at: self.now, not_before: Duration::ZERO });
         self.take_next_attempt(next_attempt, Duration::MAX)?;
-        self.events.push(Happened::Failed(refusal, self.now.monotonic() - started.monotonic()));
-        Ok(Landing::Failed(refusal))
+        self.events.push(EventInfo::Failed(info, self.now.monotonic() - started.monotonic()));
+        Ok(FetchOutcome::Failed(info))
     }
 
-    /// Takes over when the cache says it will ask again, if that lies where it should: not after what it has `promised`.
-    fn take_next_attempt(&mut self, next_attempt: Duration, promised: Duration) -> Result<(), String> {
+    /// Uses the cache's time of the next attempt if it is in the allowed range, and not later than `reported` before.
+    fn take_next_attempt(&mut self, next_attempt: Duration, reported: Duration) -> Result<(), String> {
         let (settings, now) = (&self.settings, self.now.monotonic());
         let Some(failure) = &mut self.failure else { return Ok(()) };
-        // What there was to hand out when the fetch failed: nothing, or a token with so much left.
-        let left = self.held.map_or(Some(Duration::ZERO), |held| held.left(failure.at));
-        let nothing_to_serve = left == Some(Duration::ZERO);
-        let cap =
-            if nothing_to_serve { settings.max_backoff.min(Duration::from_secs(5)) } else { settings.max_backoff };
-        let doubled = 2_u32.saturating_pow(failure.in_a_row);
+        // The remaining time of the stored token when the fetch failed. Zero without a token.
+        let remaining = self.stored.map_or(Some(Duration::ZERO), |stored| stored.remaining(failure.at));
+        let without_token = remaining == Some(Duration::ZERO);
+        let cap = if without_token { settings.max_backoff.min(Duration::from_secs(5)) } else { settings.max_backoff };
+        let doubled = 2_u32.saturating_pow(failure.consecutive_failures);
         let longest = settings.min_refresh_interval.saturating_mul(doubled).min(cap);
-        let half_of_left = if nothing_to_serve { Duration::MAX } else { left.map_or(Duration::MAX, |left| left / 2) };
+        let half_of_remaining =
+            if without_token { Duration::MAX } else { remaining.map_or(Duration::MAX, |remaining| remaining / 2) };
         let paced = self.last_start.unwrap_or_default() + settings.min_refresh_interval;
-        let after = |backoff: Duration| paced.max(failure.at.monotonic() + backoff.min(half_of_left)).min(promised);
+        let after =
+            |backoff: Duration| paced.max(failure.at.monotonic() + backoff.min(half_of_remaining)).min(reported);
         let (earliest, latest) = (after(longest / 2), after(longest));
         let next = now + next_attempt;
         if next < earliest.max(now) || next > latest.max(now) + Duration::from_nanos(1) {
             return Err(format!(
-                "P8: after {} failures in a row, with {left:?} left, the next attempt is in {next_attempt:?}, \
+                "P8: after {} consecutive failures, {remaining:?} remaining, the next attempt is in {next_attempt:?}, \
                  which is not between {:?} and {:?}",
-                failure.in_a_row,
+                failure.consecutive_failures,
                 earliest.saturating_sub(now),
                 latest.saturating_sub(now)
             ));
@@ -350,39 +351,39 @@ impl Reference {
         Ok(())
     }
 
-    /// A caller rejects the token of a generation.
+    /// A caller invalidates the token of a generation.
     pub(crate) fn invalidate(&mut self, generation: usize) -> bool {
-        let stored = self.held.take_if(|held| held.generation == generation).is_some();
-        if stored {
+        let is_stored = self.stored.take_if(|stored| stored.generation == generation).is_some();
+        if is_stored {
             self.rejected = true;
-            self.events.push(Happened::Invalidated { generation });
+            self.events.push(EventInfo::Invalidated { generation });
         }
-        stored
+        is_stored
     }
 
-    /// With nothing left to hand out the backoff may have become shorter.
-    pub(crate) fn after_rejection(&mut self, next_attempt: Duration) -> Result<(), String> {
+    /// Without a token the backoff may be shorter.
+    pub(crate) fn after_invalidation(&mut self, next_attempt: Duration) -> Result<(), String> {
         self.take_next_attempt(next_attempt, self.next_attempt())
     }
 
-    /// A runtime goes away, and with it what it flies.
-    pub(crate) fn lose_runtime(&mut self, runtime: usize) {
-        if let Some(flight) = self.flight.take_if(|flight| flight.runtime == runtime) {
-            self.landings[flight.number] = Some(Landing::Lost);
+    /// A runtime is dropped, and with it its fetch.
+    pub(crate) fn drop_runtime(&mut self, runtime: usize) {
+        if let Some(pending) = self.pending.take_if(|pending| pending.runtime == runtime) {
+            self.outcomes[pending.number] = Some(FetchOutcome::Lost);
         }
     }
 
-    /// The stored token, if it has not expired and lasts for `want`.
-    pub(crate) fn usable(&self, want: Duration) -> Option<Held> {
-        let held = self.held.filter(|held| held.freshness(self.now) != Freshness::Expired)?;
-        held.left(self.now).is_none_or(|left| left >= want).then_some(held)
+    /// The stored token, if it has not expired and is valid for `min_remaining`.
+    pub(crate) fn usable(&self, min_remaining: Duration) -> Option<StoredToken> {
+        let stored = self.stored.filter(|stored| stored.freshness(self.now) != Freshness::Expired)?;
+        stored.remaining(self.now).is_none_or(|remaining| remaining >= min_remaining).then_some(stored)
     }
 
     pub(crate) fn freshness(&self) -> Freshness {
-        self.held.map_or(Freshness::Empty, |held| held.freshness(self.now))
+        self.stored.map_or(Freshness::Empty, |stored| stored.freshness(self.now))
     }
 
-    /// The earliest instant at which a fetch may begin.
+    /// The earliest time at which a fetch can start.
     fn next_attempt(&self) -> Duration {
         let paced = self.last_start.map_or(Duration::ZERO, |start| start + self.settings.min_refresh_interval);
         self.failure.as_ref().map_or(paced, |failure| failure.not_before.max(paced))
@@ -396,43 +397,43 @@ impl Reference {
         self.until_next_attempt().is_zero()
     }
 
-    fn last_refusal(&self) -> Option<Refusal> {
+    fn last_error(&self) -> Option<ErrorInfo> {
         let failure = self.failure.as_ref()?;
-        Some(Refusal { retry_after: Some(self.until_next_attempt()), ..failure.refusal })
+        Some(ErrorInfo { retry_after: Some(self.until_next_attempt()), ..failure.info })
     }
 
-    /// How far ahead the instants are at which something changes.
-    /// Whether the fetch under way is at the end of its time.
+    /// Whether the fetch has timed out.
     pub(crate) fn is_overdue(&self) -> bool {
-        self.flight.as_ref().is_some_and(|flight| {
-            let start = flight.started.map_or(flight.not_before, |started| started.monotonic());
+        self.pending.as_ref().is_some_and(|pending| {
+            let start = pending.started.map_or(pending.not_before, |started| started.monotonic());
             self.now.monotonic() >= start + self.settings.fetch_timeout
         })
     }
 
-    pub(crate) fn ahead(&self) -> Vec<Duration> {
+    /// The time until each deadline that is not reached.
+    pub(crate) fn deadlines(&self) -> Vec<Duration> {
         let now = self.now.monotonic();
-        let mut instants = vec![self.until_next_attempt()];
-        if let Some(held) = self.held {
-            let left = held.left(self.now);
-            instants.extend(left);
-            instants.extend(left.map(|left| left.saturating_sub(held.min_ttl)));
-            instants.extend(left.map(|left| left.saturating_sub(held.buffer)));
-            instants.extend(held.refresh_at.map(|end| end.left(self.now)));
+        let mut deadlines = vec![self.until_next_attempt()];
+        if let Some(stored) = self.stored {
+            let remaining = stored.remaining(self.now);
+            deadlines.extend(remaining);
+            deadlines.extend(remaining.map(|remaining| remaining.saturating_sub(stored.min_ttl)));
+            deadlines.extend(remaining.map(|remaining| remaining.saturating_sub(stored.buffer)));
+            deadlines.extend(stored.refresh_at.map(|end| end.remaining(self.now)));
         }
-        if let Some(flight) = &self.flight {
-            let timeout = flight.started.map(|started| started.monotonic() + self.settings.fetch_timeout);
-            instants.extend(timeout.map(|end| end.saturating_sub(now)));
-            instants.extend(flight.patience.map(|end| end.saturating_sub(now)));
-            instants.push(flight.not_before.saturating_sub(now));
+        if let Some(pending) = &self.pending {
+            let timeout = pending.started.map(|started| started.monotonic() + self.settings.fetch_timeout);
+            deadlines.extend(timeout.map(|end| end.saturating_sub(now)));
+            deadlines.extend(pending.soft_deadline.map(|end| end.saturating_sub(now)));
+            deadlines.push(pending.not_before.saturating_sub(now));
         }
-        instants.retain(|span| !span.is_zero());
-        instants
+        deadlines.retain(|duration| !duration.is_zero());
+        deadlines
     }
 }
 
-impl Held {
-    /// `None`: it had expired on its way.
+impl StoredToken {
+    /// `None` if it has expired.
     fn new(
         settings: &Settings,
         generation: usize,
@@ -443,39 +444,39 @@ impl Held {
         now: TimePoint,
     ) -> Option<Self> {
         let end = match expiry {
-            Expiry::At(wall) => Some(End::at(wall, started)),
-            Expiry::In(lifetime) => Some(End::at(started.wall() + lifetime, started)),
+            Expiry::At(wall) => Some(Deadline::at(wall, started)),
+            Expiry::In(lifetime) => Some(Deadline::at(started.wall() + lifetime, started)),
             Expiry::Never => None,
         };
-        let lifetime = end.map_or(Duration::ZERO, |end| end.left(started));
+        let lifetime = end.map_or(Duration::ZERO, |end| end.remaining(started));
         let buffer = match settings.expiry_buffer {
-            Buffer::Fixed(span) => span.min(lifetime / 2),
-            Buffer::Share(percent) => lifetime * percent / 100,
+            Buffer::Fixed(duration) => duration.min(lifetime / 2),
+            Buffer::Percent(percent) => lifetime * percent / 100,
         };
         let min_ttl = settings.min_ttl.min(lifetime / 4);
-        let refresh_at = refresh_at.map(|wall| End::at(wall, started));
-        let held = Self { generation, value, end, refresh_at, buffer, min_ttl, stored: now };
-        (held.freshness(now) != Freshness::Expired).then_some(held)
+        let refresh_at = refresh_at.map(|wall| Deadline::at(wall, started));
+        let stored = Self { generation, value, end, refresh_at, buffer, min_ttl, stored_at: now };
+        (stored.freshness(now) != Freshness::Expired).then_some(stored)
     }
 
-    pub(crate) fn left(&self, now: TimePoint) -> Option<Duration> {
-        self.end.map(|end| end.left(now))
+    pub(crate) fn remaining(&self, now: TimePoint) -> Option<Duration> {
+        self.end.map(|end| end.remaining(now))
     }
 
     pub(crate) fn age(&self, now: TimePoint) -> Duration {
-        now.monotonic() - self.stored.monotonic()
+        now.monotonic() - self.stored_at.monotonic()
     }
 
-    /// What it had left when it was stored.
-    pub(crate) fn whole(&self) -> Option<Duration> {
-        self.left(self.stored)
+    /// The remaining time when it was stored.
+    pub(crate) fn initial_remaining(&self) -> Option<Duration> {
+        self.remaining(self.stored_at)
     }
 
     fn freshness(&self, now: TimePoint) -> Freshness {
-        let left = self.left(now);
-        let within = |span| left.is_some_and(|left| left <= span);
+        let remaining = self.remaining(now);
+        let within = |duration| remaining.is_some_and(|remaining| remaining <= duration);
         let refreshed = match self.refresh_at {
-            Some(end) => end.left(now).is_zero(),
+            Some(end) => end.remaining(now).is_zero(),
             None => within(self.buffer),
         };
         if within(Duration::ZERO) {
@@ -490,31 +491,31 @@ impl Held {
     }
 }
 
-impl End {
-    /// At `wall`, and on the other hand as far from `started` as that is. One that lies before has been on both.
+impl Deadline {
+    /// At `wall`, and at the monotonic time that is as far from `started`. Reached on both clocks if before `started`.
     fn at(wall: SystemTime, started: TimePoint) -> Self {
         match wall.duration_since(started.wall()) {
-            Ok(span) => Self { monotonic: started.monotonic() + span, wall },
+            Ok(duration) => Self { monotonic: started.monotonic() + duration, wall },
             Err(_) => Self { monotonic: Duration::ZERO, wall: SystemTime::UNIX_EPOCH },
         }
     }
 
-    fn left(&self, now: TimePoint) -> Duration {
+    fn remaining(&self, now: TimePoint) -> Duration {
         let wall = self.wall.duration_since(now.wall()).unwrap_or_default();
         self.monotonic.saturating_sub(now.monotonic()).min(wall)
     }
 }
 
 impl Caller {
-    pub(crate) const fn new(place: Place, want: Duration, refreshes: bool) -> Self {
-        Self { place, want, refreshes, waits: None }
+    pub(crate) const fn new(place: Place, min_remaining: Duration, refreshes: bool) -> Self {
+        Self { place, min_remaining, refreshes, waits: None }
     }
 }
 
-fn token(held: Held) -> Outcome {
-    Outcome::Token { generation: held.generation }
+fn token(stored: StoredToken) -> Outcome {
+    Outcome::Token { generation: stored.generation }
 }
 
-fn refused(kind: ErrorKind) -> Outcome {
-    Outcome::Refused(Refusal { kind, cause: None, retry_after: None })
+fn error(kind: ErrorKind) -> Outcome {
+    Outcome::Error(ErrorInfo { kind, cause: None, retry_after: None })
 }
