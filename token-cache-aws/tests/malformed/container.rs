@@ -152,7 +152,10 @@ fn dates() -> Vec<Case> {
     let dates = dates.map(|(name, date)| {
         Case::response(name, response(date), ["`Expiration`", "invalid date-time", "2026-11-24T10:00:00Z"])
     });
-    dates.into_iter().chain(past.map(|(name, date)| Case::response(name, response(date), ["already expired"]))).collect()
+    dates
+        .into_iter()
+        .chain(past.map(|(name, date)| Case::response(name, response(date), ["already expired"])))
+        .collect()
 }
 
 /// The authorization token of the requests.

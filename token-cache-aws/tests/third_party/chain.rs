@@ -1,34 +1,29 @@
-//! Every link of the default chain, in a process that has that environment and no other.
+//! Every provider of the default chain, in a child process with only its environment.
 
 use std::path::Path;
-use std::process::Command;
+use std::sync::Arc;
 
 use token_cache_aws::{AssumeRole, AwsTokenCache};
+use token_cache_test_support::{ChildProcess, is_child, report};
 use token_cache_testing::aws::FakeAws;
 
 use crate::files::{Home, openssl_dgst};
 use crate::load::{self, Outcome};
 use crate::ministack::{self, Audit, LIFETIME, User};
-use crate::{ROTATIONS, SECOND, setting, wire};
+use crate::{setting, wire};
 
-/// Lets a child run through the rotations with this environment.
-pub(crate) async fn child(home: &Path, env: &[(&str, &str)]) -> Outcome {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "chain::child_process", "--ignored", "--nocapture"]);
-    command.env_clear().env("HOME", home).env("PATH", std::env::var_os("PATH").unwrap()).env("AWS_REGION", "us-east-1");
-    command.env(CHILD, "1").envs(env.iter().copied());
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    let line = text.lines().find_map(|line| line.split_once("OUTCOME ")).unwrap().1;
-    let (requests, rotations) = line.split_once(' ').unwrap();
-    Outcome { requests: requests.parse().unwrap(), rotations: rotations.parse().unwrap() }
+/// Runs a load in a child with this environment.
+pub(crate) async fn run_child(home: &Path, env: &[(&str, &str)]) -> Outcome {
+    let child = ChildProcess::test("chain::child").env("HOME", home).env("AWS_REGION", "us-east-1");
+    let output = child.envs(env.iter().copied()).run().await.assert_success();
+    let (operations, rotations) = output.report().split_once(' ').unwrap();
+    Outcome { operations: operations.parse().unwrap(), rotations: rotations.parse().unwrap() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "the child of other tests"]
-async fn child_process() {
-    if std::env::var_os(CHILD).is_none() {
+async fn child() {
+    if !is_child() {
         return;
     }
     let mut aws = match std::env::var(PROFILE) {
@@ -39,25 +34,14 @@ async fn child_process() {
         aws = aws.assume_role(&AssumeRole::new(role).session_name("load").duration(LIFETIME)).await;
     }
     let outcome = match std::env::var(ROTATE).as_deref() {
-        Ok("never") => {
-            let end = tokio::time::Instant::now() + 3 * SECOND;
-            load::until(&aws, |_| tokio::time::Instant::now() >= end).await
-        }
-        Ok("by-hand") => {
-            let rotate = async {
-                for _ in 0..ROTATIONS {
-                    tokio::time::sleep(SECOND * 11 / 10).await;
-                    aws.cache().refresh().await.unwrap();
-                }
-            };
-            futures::join!(load::through_rotations(&aws), rotate).0
-        }
+        Ok("never") => load::without_rotations(&aws).await,
+        Ok("refresh") => load::through_refreshes(&aws).await,
         _ => load::through_rotations(&aws).await,
     };
-    println!("\nOUTCOME {} {}", outcome.requests, outcome.rotations);
+    report(format!("{} {}", outcome.operations, outcome.rotations));
 }
 
-/// An issuer whose sessions are ministack's: the protocols are the kit's, the keys work on a foreign S3.
+/// Container, IMDSv2 and SSO endpoints whose sessions come from ministack.
 async fn issuer_for(name: &str, token: Option<&str>) -> (FakeAws, String) {
     let user = User::new(name).await;
     let role = user.role(name, None).await;
@@ -66,9 +50,9 @@ async fn issuer_for(name: &str, token: Option<&str>) -> (FakeAws, String) {
         builder = builder.container_authorization_token(token);
     }
     let aws = builder.start().await.unwrap();
-    let (user, arn) = (std::sync::Arc::new(user), role.clone());
+    let (user, arn) = (Arc::new(user), role.clone());
     aws.issuer().with_session_provider(move || {
-        let (user, arn) = (std::sync::Arc::clone(&user), arn.clone());
+        let (user, arn) = (Arc::clone(&user), arn.clone());
         async move { Some(ministack::mint(&user.key, &arn).await) }
     });
     (aws, role)
@@ -76,7 +60,7 @@ async fn issuer_for(name: &str, token: Option<&str>) -> (FakeAws, String) {
 
 #[tokio::test]
 #[ignore = "needs ministack: tests/third_party/servers"]
-async fn keys_of_the_environment_are_used_for_ever() {
+async fn keys_of_the_environment_never_rotate() {
     let user = User::new("environment").await;
     let env = [
         ("AWS_ACCESS_KEY_ID", &*user.key.key_id),
@@ -84,15 +68,15 @@ async fn keys_of_the_environment_are_used_for_ever() {
         ("AWS_ENDPOINT_URL_S3", &ministack::endpoint()),
         (ROTATE, "never"),
     ];
-    let outcome = child(Home::new().path(), &env).await;
+    let outcome = run_child(Home::new().path(), &env).await;
     assert_eq!(outcome.rotations, 0);
     println!("environment: {outcome:?}");
 }
 
 #[tokio::test]
 #[ignore = "needs ministack: tests/third_party/servers"]
-async fn a_role_over_the_keys_of_the_environment() {
-    let (user, audit) = (User::new("environment-role").await, Audit::begin());
+async fn a_role_over_keys_of_the_environment() {
+    let (user, audit) = (User::new("environment-role").await, Audit::start());
     let role = user.role("environment-role", None).await;
     let env = [
         ("AWS_ACCESS_KEY_ID", &*user.key.key_id),
@@ -100,36 +84,36 @@ async fn a_role_over_the_keys_of_the_environment() {
         ("AWS_ENDPOINT_URL", &ministack::endpoint()),
         (ROLE, &*role),
     ];
-    let outcome = child(Home::new().path(), &env).await;
+    let outcome = run_child(Home::new().path(), &env).await;
     assert_eq!(audit.calls(&role).await, outcome.rotations + 1, "{outcome:?}");
     println!("role over the environment: {outcome:?}");
 }
 
 #[tokio::test]
 #[ignore = "needs ministack: tests/third_party/servers"]
-async fn a_role_over_the_keys_of_a_profile_whatever_the_environment_says() {
-    let (user, audit, home) = (User::new("profile").await, Audit::begin(), Home::new());
+async fn a_role_over_the_keys_of_a_named_profile() {
+    let (user, audit, home) = (User::new("profile").await, Audit::start(), Home::new());
     let role = user.role("profile", None).await;
     let keys = format!("aws_access_key_id = {}\naws_secret_access_key = {}", user.key.key_id, user.key.secret_key);
     home.write(".aws/credentials", &format!("[analytics]\n{keys}\n"));
     home.write(".aws/config", &format!("[profile analytics]\nendpoint_url = {}\n", ministack::endpoint()));
-    // Another identity, which a profile that is asked for by name is not to be taken for.
+    // Another identity, which must not replace the profile.
     let env = [
         ("AWS_ACCESS_KEY_ID", "AKIAOTHER"),
         ("AWS_SECRET_ACCESS_KEY", "other"),
         (PROFILE, "analytics"),
         (ROLE, &*role),
     ];
-    let outcome = child(home.path(), &env).await;
+    let outcome = run_child(home.path(), &env).await;
     assert_eq!(audit.calls(&role).await, outcome.rotations + 1, "{outcome:?}");
     println!("role over a profile: {outcome:?}");
 }
 
-/// The SDK takes no duration from a profile, so these sessions live for an hour and are rotated by hand.
+/// The SDK reads no duration from a profile, so these sessions live for an hour.
 #[tokio::test]
 #[ignore = "needs ministack: tests/third_party/servers"]
-async fn a_profile_with_a_role_of_its_own() {
-    let (user, audit, home) = (User::new("profile-role").await, Audit::begin(), Home::new());
+async fn a_profile_with_a_role() {
+    let (user, audit, home) = (User::new("profile-role").await, Audit::start(), Home::new());
     let role = user.role("profile-role", Some("tenant-7")).await;
     let keys = format!("aws_access_key_id = {}\naws_secret_access_key = {}", user.key.key_id, user.key.secret_key);
     home.write(
@@ -140,15 +124,15 @@ async fn a_profile_with_a_role_of_its_own() {
             ministack::endpoint()
         ),
     );
-    let outcome = child(home.path(), &[("AWS_PROFILE", "reader"), (ROTATE, "by-hand")]).await;
+    let outcome = run_child(home.path(), &[("AWS_PROFILE", "reader"), (ROTATE, "refresh")]).await;
     assert_eq!(audit.calls(&role).await, outcome.rotations + 1, "{outcome:?}");
     println!("profile with a role: {outcome:?}");
 }
 
 #[tokio::test]
 #[ignore = "needs ministack: tests/third_party/servers"]
-async fn a_container_with_a_full_uri_and_a_token_in_a_file() {
-    let (audit, home) = (Audit::begin(), Home::new());
+async fn a_container_with_a_full_uri_and_a_token_file() {
+    let (audit, home) = (Audit::start(), Home::new());
     let (aws, role) = issuer_for("pod", Some("the-token-of-the-pod")).await;
     let token = home.write("token", "the-token-of-the-pod");
     let env = [
@@ -156,7 +140,7 @@ async fn a_container_with_a_full_uri_and_a_token_in_a_file() {
         ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token.to_str().unwrap()),
         ("AWS_ENDPOINT_URL_S3", &ministack::endpoint()),
     ];
-    let outcome = child(home.path(), &env).await;
+    let outcome = run_child(home.path(), &env).await;
     assert_eq!(
         (aws.issuer().counts().container, audit.calls(&role).await),
         (outcome.rotations + 1, outcome.rotations + 1)
@@ -167,7 +151,7 @@ async fn a_container_with_a_full_uri_and_a_token_in_a_file() {
 #[tokio::test]
 #[ignore = "needs ministack and the address of a container's endpoint: tests/third_party/servers"]
 async fn a_container_with_a_relative_uri() {
-    let audit = Audit::begin();
+    let audit = Audit::start();
     let (aws, role) = issuer_for("task", None).await;
     let uri = aws.issuer().container_uri();
     let (address, path) = uri.strip_prefix("http://").unwrap().split_once('/').unwrap();
@@ -176,7 +160,7 @@ async fn a_container_with_a_relative_uri() {
         ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", &*format!("/{path}")),
         ("AWS_ENDPOINT_URL_S3", &ministack::endpoint()),
     ];
-    let outcome = child(Home::new().path(), &env).await;
+    let outcome = run_child(Home::new().path(), &env).await;
     assert_eq!(
         (aws.issuer().counts().container, audit.calls(&role).await),
         (outcome.rotations + 1, outcome.rotations + 1)
@@ -186,24 +170,24 @@ async fn a_container_with_a_relative_uri() {
 
 #[tokio::test]
 #[ignore = "needs ministack: tests/third_party/servers"]
-async fn the_metadata_service_of_an_instance() {
-    let audit = Audit::begin();
+async fn the_instance_metadata_service() {
+    let audit = Audit::start();
     let (aws, role) = issuer_for("instance", None).await;
     let env = [
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &*aws.issuer().imds_endpoint()),
         ("AWS_ENDPOINT_URL_S3", &ministack::endpoint()),
     ];
-    let outcome = child(Home::new().path(), &env).await;
+    let outcome = run_child(Home::new().path(), &env).await;
     let calls = aws.issuer().counts().imds_credentials;
     assert_eq!((calls, audit.calls(&role).await), (outcome.rotations + 1, outcome.rotations + 1), "{outcome:?}");
     println!("IMDSv2: {outcome:?}");
 }
 
-/// From the access token on, that a login has left in a file. The login itself takes a browser and AWS's own pages.
+/// Starts with the access token in a file. The login that writes it needs a browser and AWS's pages.
 #[tokio::test]
 #[ignore = "needs ministack: tests/third_party/servers"]
-async fn sso_with_the_token_that_a_login_has_left() {
-    let (audit, home) = (Audit::begin(), Home::new());
+async fn sso_with_the_token_of_a_login() {
+    let (audit, home) = (Audit::start(), Home::new());
     let (aws, role) = issuer_for("sso", None).await;
     let start = "https://corp.awsapps.com/start";
     home.write(
@@ -223,19 +207,16 @@ async fn sso_with_the_token_that_a_login_has_left() {
         ("AWS_ENDPOINT_URL_SSO", &*aws.issuer().sso_endpoint()),
         ("AWS_ENDPOINT_URL_S3", &ministack::endpoint()),
     ];
-    let outcome = child(home.path(), &env).await;
+    let outcome = run_child(home.path(), &env).await;
     assert_eq!((aws.issuer().counts().sso, audit.calls(&role).await), (outcome.rotations + 1, outcome.rotations + 1));
     println!("SSO: {outcome:?}");
 }
 
-/// Tells a child that it is one.
-const CHILD: &str = "TOKEN_CACHE_CHILD";
+/// The profile that a child names in its code.
+const PROFILE: &str = "TOKEN_CACHE_PROFILE";
 
-/// The profile that a child asks for by name.
-pub(crate) const PROFILE: &str = "TOKEN_CACHE_PROFILE";
-
-/// The role that a child assumes on top.
+/// The role that a child assumes over its credentials.
 const ROLE: &str = "TOKEN_CACHE_ROLE";
 
-/// How a child comes to its rotations, where the expiry does not bring them.
+/// `never` or `refresh`: how the credentials of a child rotate. By default they expire.
 const ROTATE: &str = "TOKEN_CACHE_ROTATE";

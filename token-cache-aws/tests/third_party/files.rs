@@ -1,4 +1,4 @@
-//! The files that a child finds at its home.
+//! The files in the home of a child.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// A home folder that is removed in the end.
+/// A home folder that is removed when it is dropped.
 pub(crate) struct Home(TempDir);
 
 impl Home {
@@ -14,7 +14,7 @@ impl Home {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// Writes a file. Another process sees the old text or the new one, and nothing between.
+    /// Replaces a file atomically, because the child may read it at the same time.
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -29,7 +29,7 @@ impl Home {
     }
 }
 
-/// What `openssl dgst` makes of `input`.
+/// The output of `openssl dgst` for `input`.
 pub(crate) fn openssl_dgst(arguments: &[&str], input: &str) -> Vec<u8> {
     let mut openssl = Command::new("openssl");
     openssl.arg("dgst").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());

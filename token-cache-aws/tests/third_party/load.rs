@@ -1,69 +1,70 @@
 //! Workers that write and read while the credentials rotate.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
-
 use object_store::aws::{AmazonS3, AmazonS3Builder};
-use object_store::path::Path;
-use object_store::{ObjectStoreExt, RetryConfig};
+use object_store::{RetryConfig, client::HttpConnector};
 use token_cache_aws::AwsTokenCache;
+use token_cache_test_support::{round_trips, wait_until};
 
-use crate::{ROTATIONS, SECOND};
+use crate::ROTATIONS;
 
 pub(crate) const BUCKET: &str = "bucket";
 
-/// What came of a run.
+/// What came of a load.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    pub(crate) requests: u64,
+    pub(crate) operations: u64,
     /// Sessions after the first.
     pub(crate) rotations: u64,
 }
 
-/// A store on the configured endpoint which retries nothing, so that each refusal is seen.
+/// A store that does not retry, so that each rejected request is an error.
 pub(crate) fn store(aws: &AwsTokenCache) -> AmazonS3 {
+    configure(aws).build().unwrap()
+}
+
+/// The same, with another HTTP client.
+pub(crate) fn store_with_connector(aws: &AwsTokenCache, connector: impl HttpConnector) -> AmazonS3 {
+    configure(aws).with_http_connector(connector).build().unwrap()
+}
+
+fn configure(aws: &AwsTokenCache) -> AmazonS3Builder {
     let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
-    aws.configure(AmazonS3Builder::new().with_bucket_name(BUCKET)).with_retry(retry).build().unwrap()
+    aws.configure(AmazonS3Builder::new().with_bucket_name(BUCKET)).with_retry(retry)
 }
 
-/// Writes and reads from 8 workers until the credentials have been replaced [`ROTATIONS`] times. Each failed request is the
-/// end of the test.
+/// Writes and reads until the credentials have rotated [`ROTATIONS`] times. No request may fail.
 pub(crate) async fn through_rotations(aws: &AwsTokenCache) -> Outcome {
-    until(aws, |aws| aws.cache().status().generation > ROTATIONS).await
+    until(aws, wait_until("rotations", async || aws.cache().status().generation > ROTATIONS)).await
 }
 
-/// The same until `done`.
-pub(crate) async fn until(aws: &AwsTokenCache, done: impl Fn(&AwsTokenCache) -> bool + Send + Sync) -> Outcome {
-    let (store, requests, stop) = (Arc::new(store(aws)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-    // Of their own for each run, also of another process.
-    static RUNS: AtomicU64 = AtomicU64::new(0);
-    let folder = format!("{}-{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
-    let workers: Vec<_> = (0..8)
-        .map(|n| {
-            let (store, requests, stop) = (Arc::clone(&store), Arc::clone(&requests), Arc::clone(&stop));
-            let path = Path::from(format!("{folder}/{n}"));
-            tokio::spawn(async move {
-                while !stop.load(Ordering::Relaxed) {
-                    let text = format!("{n} {}", requests.load(Ordering::Relaxed));
-                    store.put(&path, text.clone().into()).await.unwrap();
-                    assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap(), text);
-                    requests.fetch_add(2, Ordering::Relaxed);
-                }
-            })
-        })
-        .collect();
-    let rotated = async {
-        while !done(aws) && !workers.iter().any(|worker| worker.is_finished()) {
-            tokio::time::sleep(SECOND / 20).await;
-        }
+/// The same while the sessions are too long to rotate by themselves.
+pub(crate) async fn through_refreshes(aws: &AwsTokenCache) -> Outcome {
+    // Within the pacing, a refresh returns the session there is.
+    let refresh = async || {
+        aws.cache().refresh().await.unwrap();
+        aws.cache().status().generation > ROTATIONS
     };
-    let in_time = tokio::time::timeout(Duration::from_secs(90), rotated).await;
-    stop.store(true, Ordering::Relaxed);
-    for worker in workers {
-        worker.await.expect("no request fails");
-    }
-    let status = aws.cache().status();
-    in_time.unwrap_or_else(|_| panic!("no rotation in time: {status:?}"));
-    Outcome { requests: requests.load(Ordering::Relaxed), rotations: status.generation - 1 }
+    until(aws, wait_until("refreshes", refresh)).await
 }
+
+/// Writes and reads without any rotation.
+pub(crate) async fn without_rotations(aws: &AwsTokenCache) -> Outcome {
+    let load = round_trips(store(aws), WORKERS);
+    let operations = load.operations();
+    let report = load.run_until(wait_until("operations", async || operations.count() >= 100)).await;
+    Outcome { operations: report.assert_no_failures(), rotations: aws.cache().status().generation - 1 }
+}
+
+async fn until(aws: &AwsTokenCache, end: impl Future<Output = ()>) -> Outcome {
+    let report = round_trips(store(aws), WORKERS).run_until(end).await;
+    let operations = report.assert_no_failures();
+    wait_for_fetch(aws).await;
+    Outcome { operations, rotations: aws.cache().status().generation - 1 }
+}
+
+/// Waits for the end of a fetch that a reader may have started, because the issuer counts it too.
+pub(crate) async fn wait_for_fetch(aws: &AwsTokenCache) {
+    wait_until("the end of the fetch", async || !aws.cache().status().refreshing).await;
+}
+
+const WORKERS: usize = 8;

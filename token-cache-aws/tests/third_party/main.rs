@@ -1,16 +1,16 @@
-//! The crate against servers that this project did not write. `tests/third_party/servers` starts them and runs this.
+//! The crate against third-party servers. `tests/third_party/servers` starts them and runs these tests.
 //!
-//! | server | what it checks | what is shown on it |
+//! | server | what it checks | what is tested against it |
 //! |---|---|---|
-//! | ministack | signatures, session tokens, expiry (400 `ExpiredToken`), trust policies with external ids | environment, profiles, roles, chained roles, and as the issuer behind container, IMDSv2 and SSO endpoints |
+//! | ministack | signatures, session tokens, expiry (400 `ExpiredToken`), trust policies with external ids | environment, profiles, roles, chained roles; it also issues the sessions of the container, IMDSv2 and SSO endpoints |
 //! | SeaweedFS | signatures, session tokens, expiry (403 `InvalidAccessKeyId`); signature, audience and expiry of a JWT | web identity |
 //! | moto | signatures and session tokens | `credential_process` |
 //!
-//! In each test 8 workers write and read while the credentials rotate, with no retry of any kind; then the calls to the issuer
-//! are counted by the server.
+//! In most tests 8 workers write and read without retries while the credentials rotate. Then the test compares the number of
+//! rotations with the calls that the issuer has counted.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
-#![expect(clippy::disallowed_methods, reason = "other people's servers live by the real clock")]
+#![expect(clippy::disallowed_methods, reason = "the servers use the real clock")]
 
 mod chain;
 mod early_end;
@@ -26,10 +26,10 @@ use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How many times the credentials are to be replaced under load.
+/// How many times a load lets the credentials rotate.
 const ROTATIONS: u64 = 3;
 
-/// What `servers` has set.
+/// A variable that the script `servers` sets.
 fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run token-cache-aws/tests/third_party/servers"))
 }

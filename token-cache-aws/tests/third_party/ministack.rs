@@ -1,4 +1,4 @@
-//! ministack: users, roles and what STS was asked.
+//! ministack: users, roles, and the calls of STS.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -14,10 +14,10 @@ use crate::load::BUCKET;
 use crate::wire::{element, query, send, session};
 use crate::{SECOND, setting};
 
-/// How long a session lives.
-pub(crate) const LIFETIME: Duration = Duration::from_secs(4);
+/// The lifetime of a session. The cache refreshes it after 3 s, and its last 1.5 s are left for requests on their way.
+pub(crate) const LIFETIME: Duration = Duration::from_secs(6);
 
-/// A user who may assume roles, and use the bucket.
+/// A user who may assume roles and use the bucket.
 pub(crate) struct User {
     name: String,
     pub(crate) key: AwsCredential,
@@ -47,7 +47,7 @@ impl User {
         Credentials::new(&self.key.key_id, &self.key.secret_key, None, None, "test")
     }
 
-    /// A role that this user may assume, with this external id. It may assume further roles.
+    /// A role that this user may assume, with this external id. The role may assume further roles.
     pub(crate) async fn role(&self, name: &str, external_id: Option<&str>) -> String {
         role(name, &format!("arn:aws:iam::{ACCOUNT}:user/{}", self.name), external_id).await
     }
@@ -71,39 +71,39 @@ pub(crate) async fn role(name: &str, principal: &str, external_id: Option<&str>)
     element(&answer, "Arn").to_owned()
 }
 
-/// A session of `role`, as the issuer behind an endpoint would ask for it.
+/// A new session of `role`.
 pub(crate) async fn mint(user: &AwsCredential, role: &str) -> AccessKey {
     let duration = LIFETIME.as_secs().to_string();
     let parameters = [("RoleArn", role), ("RoleSessionName", "minted"), ("DurationSeconds", &*duration)];
     session(&query(&endpoint(), "sts", "AssumeRole", &parameters, Some(user)).await)
 }
 
-/// Counts the `AssumeRole` of some roles, by ministack's own audit log.
+/// Counts the `AssumeRole` calls of each role in ministack's audit log.
 pub(crate) struct Audit {
-    seen: Arc<Mutex<BTreeSet<(String, String)>>>,
+    events: Arc<Mutex<BTreeSet<(String, String)>>>,
     watch: JoinHandle<()>,
 }
 
 impl Audit {
-    pub(crate) fn begin() -> Self {
-        let seen = Arc::<Mutex<BTreeSet<_>>>::default();
+    pub(crate) fn start() -> Self {
+        let events = Arc::<Mutex<BTreeSet<_>>>::default();
         let watch = tokio::spawn({
-            let seen = Arc::clone(&seen);
-            // It shows no more than the last fifty at a time.
+            let events = Arc::clone(&events);
+            // The log returns only the last 50 events.
             async move {
                 loop {
-                    look(&seen).await;
+                    read_log(&events).await;
                     tokio::time::sleep(SECOND / 2).await;
                 }
             }
         });
-        Self { seen, watch }
+        Self { events, watch }
     }
 
-    /// How often `role` has been assumed, or was tried to be.
+    /// The number of calls for `role`, including those that failed.
     pub(crate) async fn calls(&self, role: &str) -> u64 {
-        look(&self.seen).await;
-        self.seen.lock().unwrap().iter().filter(|(of, _)| of == role).count() as u64
+        read_log(&self.events).await;
+        self.events.lock().unwrap().iter().filter(|(called, _)| called == role).count() as u64
     }
 }
 
@@ -113,8 +113,8 @@ impl Drop for Audit {
     }
 }
 
-async fn look(seen: &Mutex<BTreeSet<(String, String)>>) {
-    // What it calls a call of the query protocol.
+async fn read_log(known: &Mutex<BTreeSet<(String, String)>>) {
+    // ministack's name for a call in the query protocol.
     let body = json!({ "LookupAttributes": [{ "AttributeKey": "EventName", "AttributeValue": "POST.sts" }], "MaxResults": 50 });
     let request = http::Request::post(endpoint())
         .header("content-type", "application/x-amz-json-1.1")
@@ -124,7 +124,7 @@ async fn look(seen: &Mutex<BTreeSet<(String, String)>>) {
     let answer: Value = serde_json::from_str(&send(request, Some((&root(), "cloudtrail"))).await).unwrap();
     let events = answer["Events"].as_array().unwrap().iter();
     let events = events.map(|event| serde_json::from_str::<Value>(event["CloudTrailEvent"].as_str().unwrap()).unwrap());
-    seen.lock().unwrap().extend(events.filter_map(|event| {
+    known.lock().unwrap().extend(events.filter_map(|event| {
         let role = event["requestParameters"]["RoleArn"].as_str()?;
         Some((role.to_owned(), event["eventID"].as_str()?.to_owned()))
     }));
@@ -139,7 +139,7 @@ fn allow(actions: &[&str]) -> String {
     json!({ "Version": "2012-10-17", "Statement": statement }).to_string()
 }
 
-/// What ministack takes for the root of an account.
+/// The key of the root user in ministack.
 fn root() -> AwsCredential {
     AwsCredential { key_id: "test".into(), secret_key: "test".into(), token: None }
 }

@@ -1,4 +1,4 @@
-"""A credential_process: assumes a role at STS, and prints the session as the AWS CLI would."""
+"""A credential_process: assumes a role and prints the session."""
 
 import json
 import os
@@ -12,10 +12,10 @@ client = botocore.session.get_session().create_client(
     endpoint_url=os.environ["MINT_ENDPOINT"],
     aws_access_key_id=os.environ["MINT_KEY"],
     aws_secret_access_key=os.environ["MINT_SECRET"],
-    # Sessions of seconds: botocore would not let them through.
+    # botocore rejects a duration of seconds.
     config=botocore.config.Config(parameter_validation=False),
 )
-session = client.assume_role(RoleArn=os.environ["MINT_ROLE"], RoleSessionName="process", DurationSeconds=4)["Credentials"]
+session = client.assume_role(RoleArn=os.environ["MINT_ROLE"], RoleSessionName="process", DurationSeconds=6)["Credentials"]
 print(json.dumps({
     "Version": 1,
     "AccessKeyId": session["AccessKeyId"],

@@ -1,4 +1,4 @@
-//! moto: a `credential_process` that mints sessions.
+//! moto: sessions from a `credential_process`.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use crate::load::BUCKET;
 use crate::wire::{element, query, send};
 use crate::{chain, setting};
 
-/// moto does not enforce expiry; that the sessions change in time is what is shown here, and on the others that it matters.
+/// moto does not enforce the expiry of sessions, so this only tests that they rotate.
 #[tokio::test]
 #[ignore = "needs moto: tests/third_party/servers"]
-async fn a_process_that_mints_a_session_each_time() {
+async fn credential_process_runs_once_per_rotation() {
     let (home, endpoint) = (Home::new(), setting("TOKEN_CACHE_MOTO"));
     let user = set_up(&endpoint).await;
     let (python, script) =
@@ -27,17 +27,17 @@ async fn a_process_that_mints_a_session_each_time() {
         ("MINT_SECRET", &*user.secret_key),
         ("MINT_ROLE", ROLE),
     ];
-    let outcome = chain::child(home.path(), &env).await;
+    let outcome = chain::run_child(home.path(), &env).await;
     assert_eq!(calls() - before, outcome.rotations as usize + 1, "{outcome:?}");
     println!("credential_process: {outcome:?}");
 }
 
-/// A user, a role and a bucket; and from then on, signatures are checked.
+/// Creates a user, a role and a bucket. From then on moto checks signatures.
 async fn set_up(endpoint: &str) -> AwsCredential {
-    let anybody = AwsCredential { key_id: "AKIAANYBODY".into(), secret_key: "anything".into(), token: None };
+    let admin = AwsCredential { key_id: "AKIAADMIN".into(), secret_key: "anything".into(), token: None };
     let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
     let iam = async |action: &str, parameters: &[(&str, &str)]| {
-        query(endpoint, "iam", action, parameters, Some(&anybody)).await
+        query(endpoint, "iam", action, parameters, Some(&admin)).await
     };
     iam("CreateUser", &[("UserName", "minter")]).await;
     iam("PutUserPolicy", &[("UserName", "minter"), ("PolicyName", "all"), ("PolicyDocument", policy)]).await;
@@ -49,12 +49,12 @@ async fn set_up(endpoint: &str) -> AwsCredential {
     let user = AwsCredential { key_id, secret_key, token: None };
     let bucket = http::Request::put(format!("{endpoint}/{BUCKET}")).body(Vec::new()).unwrap();
     send(bucket, Some((&user, "s3"))).await;
-    let checks = http::Request::post(format!("{endpoint}/moto-api/reset-auth")).body(b"0".to_vec()).unwrap();
-    send(checks, None).await;
+    let enable_checks = http::Request::post(format!("{endpoint}/moto-api/reset-auth")).body(b"0".to_vec()).unwrap();
+    send(enable_checks, None).await;
     user
 }
 
-/// How many requests of the query protocol there were, by the server's own log: S3's are all to a bucket.
+/// How many requests of the query protocol the server has logged. The requests of S3 have the bucket in their path.
 fn calls() -> usize {
     let log = std::fs::read_to_string(Path::new(&setting("TOKEN_CACHE_MOTO_LOG"))).unwrap();
     log.lines().filter(|line| line.contains("POST / HTTP/1.1")).count()

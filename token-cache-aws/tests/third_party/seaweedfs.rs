@@ -1,4 +1,4 @@
-//! SeaweedFS: web identity, with a token that is truly checked.
+//! SeaweedFS: web identity. SeaweedFS checks the signature, the audience and the expiry of the token.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,19 +13,19 @@ use crate::load::BUCKET;
 use crate::wire::{query, send, serve, session};
 use crate::{SECOND, chain, setting};
 
-/// How long a session lives: `tokenDuration` in seaweedfs-iam.json.
+/// The lifetime of a session: `tokenDuration` in seaweedfs-iam.json.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(8);
 
 pub(crate) fn endpoint() -> String {
     setting("TOKEN_CACHE_SEAWEEDFS")
 }
 
-/// Makes the bucket and starts the issuer of tokens. Who holds the result has the server to itself, so that its requests can
-/// be counted.
+/// Creates the bucket and starts the issuer of tokens. The guard gives a test exclusive use of the server, so that it can
+/// count the requests.
 pub(crate) async fn bucket() -> MutexGuard<'static, ()> {
     static READY: OnceCell<()> = OnceCell::const_new();
-    static ALONE: Mutex<()> = Mutex::const_new(());
-    let alone = ALONE.lock().await;
+    static EXCLUSIVE: Mutex<()> = Mutex::const_new(());
+    let exclusive = EXCLUSIVE.lock().await;
     READY
         .get_or_init(|| async {
             serve(ISSUER, jwks()).await;
@@ -34,10 +34,10 @@ pub(crate) async fn bucket() -> MutexGuard<'static, ()> {
             send(request, Some((&admin, "s3"))).await;
         })
         .await;
-    alone
+    exclusive
 }
 
-/// A session for a token that is good for a minute.
+/// A new session, for a token with a lifetime of one minute.
 pub(crate) async fn mint(key: String) -> AccessKey {
     let token = token(&key, 60 * SECOND);
     let parameters = [("RoleArn", ROLE), ("RoleSessionName", "early"), ("WebIdentityToken", &*token)];
@@ -46,15 +46,15 @@ pub(crate) async fn mint(key: String) -> AccessKey {
 
 #[tokio::test]
 #[ignore = "needs SeaweedFS: tests/third_party/servers"]
-async fn web_identity_with_a_token_file_that_is_rotated_on_disk() {
-    let _alone = bucket().await;
+async fn a_rotated_web_identity_token_is_read_again() {
+    let _exclusive = bucket().await;
     let (key, home) = (setting("TOKEN_CACHE_OIDC_KEY"), Home::new());
-    // Each token is dead by the time of the second rotation.
-    let write = || home.write("token", &token(&key, 6 * SECOND));
+    // The first token has expired by the last rotation, which is at least 8 s later.
+    let write = || home.write("token", &token(&key, 8 * SECOND));
     let file = write();
     let rotate = async {
         loop {
-            tokio::time::sleep(2 * SECOND).await;
+            tokio::time::sleep(SECOND).await;
             write();
         }
     };
@@ -68,14 +68,14 @@ async fn web_identity_with_a_token_file_that_is_rotated_on_disk() {
         ("AWS_ENDPOINT_URL_S3", &*endpoint),
     ];
     let outcome = tokio::select! {
-        outcome = chain::child(home.path(), &env) => outcome,
+        outcome = chain::run_child(home.path(), &env) => outcome,
         never = rotate => never,
     };
     assert_eq!(calls().await - before, outcome.rotations + 1, "{outcome:?}");
     println!("web identity: {outcome:?}");
 }
 
-/// How many requests STS has had, by the server's own metrics.
+/// The number of requests to STS in the server's metrics.
 async fn calls() -> u64 {
     let request = http::Request::get(setting("TOKEN_CACHE_SEAWEEDFS_METRICS")).body(Vec::new()).unwrap();
     let metrics = send(request, None).await;
@@ -83,20 +83,20 @@ async fn calls() -> u64 {
     of_sts.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
 }
 
-/// A JWT that its audience accepts for as long as `lasts`.
-fn token(key: &str, lasts: Duration) -> String {
+/// A JWT that expires after `lifetime`.
+fn token(key: &str, lifetime: Duration) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let header = json!({ "alg": "RS256", "kid": "test", "typ": "JWT" });
     let claims = json!({
         "iss": format!("http://{ISSUER}"), "sub": "pod", "aud": "sts.amazonaws.com",
-        "iat": now.as_secs(), "exp": (now + lasts).as_secs()
+        "iat": now.as_secs(), "exp": (now + lifetime).as_secs()
     });
     let text = format!("{}.{}", encode(header.to_string().as_bytes()), encode(claims.to_string().as_bytes()));
     let signature = openssl_dgst(&["-sha256", "-sign", key], &text);
     format!("{text}.{}", encode(&signature))
 }
 
-/// The public half of the key that signs the tokens.
+/// The public key for the tokens, as a JSON Web Key Set.
 fn jwks() -> String {
     let key = setting("TOKEN_CACHE_OIDC_KEY");
     let output =
@@ -115,7 +115,7 @@ fn encode(bytes: &[u8]) -> String {
     base64::encode(bytes).replace('+', "-").replace('/', "_").trim_end_matches('=').to_owned()
 }
 
-/// Where seaweedfs-iam.json looks for the keys.
+/// The address of the issuer in seaweedfs-iam.json.
 const ISSUER: &str = "127.0.0.1:4999";
 
 const ROLE: &str = "arn:aws:iam::role/loader";

@@ -1,4 +1,4 @@
-//! Requests that no client here makes by itself.
+//! Requests for which the tests have no client, and small servers.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -11,7 +11,8 @@ use token_cache_testing::aws::AccessKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Sends a request, signed for `service` if there is a key, and gives the answer's body. An answer that is no success is a panic.
+/// Sends a request, signed if there is a key and a service, and returns the body of the response. The response must be a
+/// success.
 pub(crate) async fn send(request: http::Request<Vec<u8>>, signed: Option<(&AwsCredential, &str)>) -> String {
     let (parts, body) = request.into_parts();
     let mut request = HttpRequest::from_parts(parts, body.into());
@@ -26,7 +27,7 @@ pub(crate) async fn send(request: http::Request<Vec<u8>>, signed: Option<(&AwsCr
     body
 }
 
-/// A call of the query protocol, which IAM and STS speak.
+/// A call in the query protocol of IAM and STS.
 pub(crate) async fn query(
     endpoint: &str,
     service: &str,
@@ -44,13 +45,13 @@ pub(crate) async fn query(
     send(request.body(form.into_bytes()).unwrap(), key.map(|key| (key, service))).await
 }
 
-/// The text of the first element of this name. The answers have no attributes and nothing escaped.
+/// The text of the first element of this name. It must have no attributes and no escapes.
 pub(crate) fn element<'a>(xml: &'a str, name: &str) -> &'a str {
     let (_, rest) = xml.split_once(&format!("<{name}>")).unwrap_or_else(|| panic!("no {name} in {xml}"));
     rest.split_once("</").unwrap().0
 }
 
-/// The session in an answer of STS.
+/// The session in a response of STS.
 pub(crate) fn session(xml: &str) -> AccessKey {
     let expires_at = DateTime::from_str(element(xml, "Expiration"), Format::DateTime).unwrap();
     AccessKey::foreign(
@@ -61,7 +62,7 @@ pub(crate) fn session(xml: &str) -> AccessKey {
     )
 }
 
-/// Passes connections on from an address that a client has built in.
+/// Forwards connections from a fixed address of the SDK.
 pub(crate) async fn forward(from: &str, to: String) {
     let listener = TcpListener::bind(from).await.unwrap();
     tokio::spawn(async move {
@@ -75,14 +76,14 @@ pub(crate) async fn forward(from: &str, to: String) {
     });
 }
 
-/// Answers every request with one document.
+/// Answers every request with the same document.
 pub(crate) async fn serve(address: &str, document: String) {
     let listener = TcpListener::bind(address).await.unwrap();
     tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
             let document = document.clone();
             tokio::spawn(async move {
-                // The requests have no body, and fit into one packet.
+                // The requests have no body and fit into one packet.
                 let read = client.read(&mut [0; 8192]).await?;
                 let head = format!(
                     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
