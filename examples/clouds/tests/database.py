@@ -1,8 +1,9 @@
-"""PostgreSQL behind RDS's door: who logs in gives a password that ministack checks, signature, times and session.
+"""A proxy that authenticates logins to PostgreSQL as RDS does: ministack checks signature, times and session of a password.
 
     GATEWAY_PORT=... ministack's-python database.py PORT POSTGRESQL_PORT LOG
 
-Runs ministack, whose sessions only its own process knows. A line of the log is one login: `ok KEY` or `refused REASON`.
+Runs ministack in this process, which is the only one that knows its sessions. Each line of the log is one login: `ok KEY` or
+`refused REASON`.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from ministack.core.rds_iam import RdsIamTokenError, verify_rds_iam_token
 
 PORT, POSTGRESQL, LOG = int(sys.argv.pop(1)), int(sys.argv.pop(1)), sys.argv.pop(1)
 ACCOUNT = "000000000000"
-TLS = 80877103  # the code of a question for it
+TLS = 80877103  # the code of a request for it
 
 
 def create_role():
@@ -71,7 +72,7 @@ async def handle(reader, writer):
         await log_in(reader, writer)
         await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
-        pass  # who asks whether anybody listens, says nothing
+        pass  # a connection that only tests whether the port is open
     finally:
         writer.close()
 

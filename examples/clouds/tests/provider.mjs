@@ -1,5 +1,5 @@
-// An OpenID provider (oidc-provider, which is certified) with what the tests ask of it: clients whose tokens live for
-// seconds, Entra ID's path and claims for Azure, and a count of the requests for tokens, by client.
+// An OpenID provider (oidc-provider, which is certified) for the tests: it has clients with tokens of seconds, Entra ID's path
+// and claims for Azure, and a count of the token requests of each client.
 //
 //   node provider.mjs PACKAGE CERTIFICATE KEY HTTP_PORT HTTPS_PORT
 import { readFileSync } from 'node:fs';
@@ -23,13 +23,13 @@ const client = (id, lifetime, more) => ({
 
 const provider = new Provider('https://sts.windows.net/tenant/', {
   clients: [
-    client('azure', 5, { token_endpoint_auth_method: 'client_secret_post' }),
-    client('gcs', 5),
+    client('azure', 8, { token_endpoint_auth_method: 'client_secret_post' }),
+    client('gcs', 8),
     client('metadata', 10),
     client('google', 15),
     client('revoked', 600),
-    client('rotated', 5, { grant_types: ['authorization_code', 'refresh_token'], redirect_uris: ['https://localhost/'], response_types: ['code'] }),
-    client('gate', 600),
+    client('rotated', 8, { grant_types: ['authorization_code', 'refresh_token'], redirect_uris: ['https://localhost/'], response_types: ['code'] }),
+    client('proxy', 600),
   ],
   extraClientMetadata: { properties: ['lifetime'] },
   clockTolerance: 0,
@@ -39,7 +39,7 @@ const provider = new Provider('https://sts.windows.net/tenant/', {
     introspection: { enabled: true },
     resourceIndicators: {
       enabled: true,
-      // Entra ID tells the resource by the scope.
+      // In Entra ID the scope names the resource.
       defaultResource: (ctx) => (ctx.oidc.params.scope?.startsWith(`${AZURE}/`) ? AZURE : undefined),
       getResourceServerInfo: () => ({ scope: '', audience: AZURE, accessTokenFormat: 'jwt' }),
     },
@@ -80,7 +80,7 @@ provider.use(async (ctx, next) => {
   }
 });
 
-// What a user's login would have left.
+// Creates the refresh token of a user's login.
 async function login(clientId) {
   const grant = new provider.Grant({ accountId: 'user', clientId });
   grant.addOIDCScope('offline_access');

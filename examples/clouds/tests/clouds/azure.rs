@@ -1,4 +1,4 @@
-//! Azure: Entra ID's protocol by azure_identity at oidc-provider, and azurite, which checks the tokens.
+//! Azure: azure_identity fetches tokens from oidc-provider in Entra ID's protocol, and azurite checks them.
 
 use std::sync::Arc;
 
@@ -11,32 +11,37 @@ use object_store::path::Path;
 use object_store::{Certificate, ObjectStoreExt, RetryConfig, StaticCredentialProvider};
 use token_cache_clouds::azure;
 use token_cache_core::{ErrorKind, TokenCache};
+use token_cache_test_support::wait_until;
 
 use crate::provider::Requests;
 use crate::{load, provider, setting};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs azurite: examples/clouds/tests/servers cargo test -p token-cache-clouds -- --include-ignored"]
-async fn blobs_are_written_and_read_while_tokens_of_5_s_rotate() {
+async fn no_request_fails_while_tokens_rotate() {
     let cache = TokenCache::builder(azure::source(credential("azure", &provider::secret("azure"))))
         .expiry_buffer(azure::BUFFER)
         .build();
     let first = cache.get().await.unwrap();
     create_container(&first).await;
 
-    let (requests, tokens) = load::through_rotations(store(Arc::new(cache.clone())), &cache).await;
+    let (operations, tokens) = load::through_rotations(store(Arc::new(cache.clone())), &cache).await;
     assert_eq!(provider::requests("azure").await, Requests { succeeded: tokens, failed: 0 });
 
     let expired = AzureCredential::BearerToken(bearer(&first).to_owned());
-    let refused = store(Arc::new(StaticCredentialProvider::new(expired))).get(&Path::from("any")).await.unwrap_err();
-    assert!(refused.to_string().contains("The token is expired"), "{refused}");
-    println!("azurite: {requests} requests, {} rotations, {tokens} token requests", tokens - 1);
+    let store = store(Arc::new(StaticCredentialProvider::new(expired)));
+    let is_rejected = async || {
+        let error = store.get(&Path::from("no-such-blob")).await.unwrap_err();
+        error.to_string().contains("The token is expired")
+    };
+    wait_until("azurite to reject the first token", is_rejected).await;
+    println!("azurite: {operations} operations, {} rotations, {tokens} token requests", tokens - 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs oidc-provider: examples/clouds/tests/servers cargo test -p token-cache-clouds -- --include-ignored"]
-async fn a_secret_that_is_not_right_is_for_somebody_to_mend_and_is_not_shown() {
-    let error = TokenCache::builder(azure::source(credential("nobody", "hunter2"))).build().get().await.unwrap_err();
+async fn a_wrong_secret_is_a_permanent_error() {
+    let error = TokenCache::builder(azure::source(credential("unknown", "hunter2"))).build().get().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Permanent, "{error}");
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
 }
@@ -86,6 +91,6 @@ fn certificate() -> Vec<u8> {
     std::fs::read(setting("TOKEN_CACHE_CERTIFICATE")).unwrap()
 }
 
-/// The one that azurite has from the start.
+/// The predefined account of azurite.
 const ACCOUNT: &str = "devstoreaccount1";
 const CONTAINER: &str = "container";

@@ -1,4 +1,4 @@
-//! Google's metadata server: it gives the same token again until shortly before its end.
+//! Google's metadata server. It returns the same token until shortly before its expiry.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,28 +13,28 @@ use crate::serve::{self, Server};
 
 pub(crate) struct Metadata {
     server: Server,
-    asked: Arc<AtomicU64>,
+    requests: Arc<AtomicU64>,
 }
 
 impl Metadata {
-    /// Gives what `mint` has made, a token and its lifetime, until no more than `renewal` of it is left.
+    /// `mint` returns a new token and its lifetime. The server renews the token when at most `renewal` remains.
     pub(crate) async fn start<F, Fut>(clock: impl Clock, renewal: Duration, mint: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = (String, Duration)> + Send,
     {
-        let (asked, mint, clock) = (Arc::<AtomicU64>::default(), Arc::new(mint), Arc::new(clock));
+        let (requests, mint, clock) = (Arc::<AtomicU64>::default(), Arc::new(mint), Arc::new(clock));
         let current = Arc::new(Mutex::new((String::new(), Duration::ZERO)));
         let server = Server::start({
-            let asked = Arc::clone(&asked);
+            let requests = Arc::clone(&requests);
             move |request| {
-                let (asked, mint) = (Arc::clone(&asked), Arc::clone(&mint));
+                let (requests, mint) = (Arc::clone(&requests), Arc::clone(&mint));
                 let (clock, current) = (Arc::clone(&clock), Arc::clone(&current));
                 async move {
-                    if !is_right(&request) {
+                    if !is_token_request(&request) {
                         return serve::json(StatusCode::FORBIDDEN, "{}");
                     }
-                    asked.fetch_add(1, Ordering::Relaxed);
+                    requests.fetch_add(1, Ordering::Relaxed);
                     let now = clock.now().monotonic();
                     let (mut token, mut end) = current.lock().unwrap().clone();
                     if end <= now + renewal {
@@ -42,30 +42,30 @@ impl Metadata {
                         (token, end) = (minted, now + lifetime);
                         *current.lock().unwrap() = (token.clone(), end);
                     }
-                    answer(&token, end - now)
+                    token_response(&token, end - now)
                 }
             }
         })
         .await;
-        Self { server, asked }
+        Self { server, requests }
     }
 
     pub(crate) fn url(&self) -> &str {
         &self.server.url
     }
 
-    /// How often it was asked for a token.
-    pub(crate) fn asked(&self) -> u64 {
-        self.asked.load(Ordering::Relaxed)
+    /// The number of requests for a token.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 }
 
-fn is_right(request: &Request<Bytes>) -> bool {
+fn is_token_request(request: &Request<Bytes>) -> bool {
     request.uri().path() == "/computeMetadata/v1/instance/service-accounts/default/token"
         && request.headers().get("metadata-flavor").is_some_and(|flavor| flavor == "Google")
 }
 
-fn answer(token: &str, left: Duration) -> Response<Bytes> {
-    let answer = json!({ "access_token": token, "expires_in": left.as_secs(), "token_type": "Bearer" });
-    serve::json(StatusCode::OK, answer.to_string())
+fn token_response(token: &str, remaining: Duration) -> Response<Bytes> {
+    let body = json!({ "access_token": token, "expires_in": remaining.as_secs(), "token_type": "Bearer" });
+    serve::json(StatusCode::OK, body.to_string())
 }

@@ -1,7 +1,6 @@
-//! OAuth2, at oidc-provider.
+//! OAuth2 tokens from oidc-provider.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -9,93 +8,87 @@ use oauth2::AccessToken;
 use object_store::gcp::GcpCredential;
 use reqwest::Body;
 use token_cache_clouds::oauth2::{ClientCredentials, Refresh};
-use token_cache_core::{BearerLayer, ErrorKind, ReplayBody, TokenCache};
+use token_cache_core::{BearerLayer, BoxError, ErrorKind, ReplayBody, TokenCache};
+use token_cache_test_support::{Load, wait_until};
 use tower::{ServiceBuilder, ServiceExt};
 
-use crate::gate::{BUCKET, Gate};
+use crate::gcs::{BUCKET, GcsProxy};
 use crate::provider::Requests;
-use crate::{SECOND, load, provider};
+use crate::{load, provider};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs fake-gcs-server: examples/clouds/tests/servers cargo test -p token-cache-clouds -- --include-ignored"]
-async fn objects_are_written_and_read_while_tokens_of_5_s_rotate() {
-    let (gate, cache) = (Gate::start().await, of_client("gcs"));
+async fn no_request_fails_while_tokens_rotate() {
+    let (gcs, cache) = (GcsProxy::start().await, of_client("gcs"));
     let first = cache.get().await.unwrap();
-    let store = gate.store(Arc::new(cache.view(credential)));
-    let (requests, tokens) = load::through_rotations(store, &cache).await;
-    assert_eq!(gate.refused(), 0);
+    let store = gcs.store(Arc::new(cache.view(credential)));
+    let (operations, tokens) = load::through_rotations(store, &cache).await;
+    assert_eq!(gcs.rejected(), 0);
     assert_eq!(provider::requests("gcs").await, Requests { succeeded: tokens, failed: 0 });
-    assert!(!provider::is_active(&reqwest::Client::new(), first.secret()).await);
-    println!("client credentials: {requests} requests, {} rotations, {tokens} token requests", tokens - 1);
+    let http = reqwest::Client::new();
+    wait_until("the expiry of the first token", async || !provider::is_active(&http, first.secret()).await).await;
+    println!("client credentials: {operations} operations, {} rotations, {tokens} token requests", tokens - 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs fake-gcs-server: examples/clouds/tests/servers cargo test -p token-cache-clouds -- --include-ignored"]
-async fn each_refresh_token_is_used_once_while_the_issuer_rotates_them() {
-    let gate = Gate::start().await;
+async fn each_refresh_token_is_used_once() {
+    let gcs = GcsProxy::start().await;
     let login = provider::login("rotated").await;
     let cache = TokenCache::builder(Refresh::new(provider::client("rotated"), provider::http(), login.clone())).build();
-    let store = gate.store(Arc::new(cache.view(credential)));
-    let (requests, tokens) = load::through_rotations(store, &cache).await;
-    assert_eq!(gate.refused(), 0);
+    let store = gcs.store(Arc::new(cache.view(credential)));
+    let (operations, tokens) = load::through_rotations(store, &cache).await;
+    assert_eq!(gcs.rejected(), 0);
     assert_eq!(provider::requests("rotated").await, Requests { succeeded: tokens, failed: 0 });
 
     let stale = TokenCache::builder(Refresh::new(provider::client("rotated"), provider::http(), login)).build();
     let error = stale.get().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Permanent);
     assert!(error.to_string().contains("invalid_grant"), "{error}");
-    println!("refresh token: {requests} requests, {} rotations, {tokens} token requests", tokens - 1);
+    println!("refresh token: {operations} operations, {} rotations, {tokens} token requests", tokens - 1);
 }
 
-/// What a program sends by itself, and not by a store: the layer does what a store's own retries would not.
+/// Requests of an HTTP client, for which the layer does what the retries of a store would not do.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs fake-gcs-server: examples/clouds/tests/servers cargo test -p token-cache-clouds -- --include-ignored"]
-async fn a_token_revoked_in_the_middle_costs_one_new_token_and_no_failed_request() {
-    let (gate, cache) = (Gate::start().await, of_client("revoked"));
+async fn no_request_fails_after_a_token_is_revoked() {
+    let (gcs, cache) = (GcsProxy::start().await, of_client("revoked"));
     let client = ServiceBuilder::new()
         .layer(BearerLayer::new(&cache, |token: &AccessToken| token.secret()))
         .filter(|request: Request<ReplayBody>| reqwest::Request::try_from(request.map(Body::wrap)))
         .map_response(Response::<Body>::from)
         .service(reqwest::Client::new());
-    let (sent, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
-    let workers: Vec<_> = (0..WORKERS)
-        .map(|n| {
-            let (url, client) = (format!("{}/{BUCKET}/revoked-{n}", gate.url()), client.clone());
-            let (sent, stop) = (Arc::clone(&sent), Arc::clone(&stop));
-            tokio::spawn(async move {
-                while !stop.load(Ordering::Relaxed) {
-                    let text = format!("{n} {}", sent.fetch_add(2, Ordering::Relaxed));
-                    let put = Request::put(&url).body(Body::from(text.clone())).unwrap();
-                    assert_eq!(client.clone().oneshot(put).await.unwrap().status(), StatusCode::OK);
-                    let get = Request::get(&url).body(Body::default()).unwrap();
-                    let read = client.clone().oneshot(get).await.unwrap().into_body().collect().await.unwrap();
-                    assert_eq!(read.to_bytes(), text);
-                }
-            })
+    let load = Load::new((0..WORKERS).map(|n| {
+        let (url, client, mut written) = (format!("{}/{BUCKET}/revoked-{n}", gcs.url()), client.clone(), 0);
+        move || {
+            let (url, client) = (url.clone(), client.clone());
+            written += 1;
+            async move {
+                let text = format!("{n} {written}");
+                let put = Request::put(&url).body(Body::from(text.clone())).unwrap();
+                assert_eq!(client.clone().oneshot(put).await?.status(), StatusCode::OK);
+                let get = Request::get(&url).body(Body::default()).unwrap();
+                assert_eq!(client.oneshot(get).await?.into_body().collect().await?.to_bytes(), text);
+                Ok::<_, BoxError>(())
+            }
+        }
+    }));
+    let operations = load.operations();
+    let end = async {
+        // The cache accepts a rejection once it may fetch again.
+        wait_until("operations, and the end of the pacing", async || {
+            operations.count() >= 25 && cache.status().next_attempt.is_zero()
         })
-        .collect();
-    while sent.load(Ordering::Relaxed) < 50 {
-        tokio::time::sleep(SECOND / 20).await;
-    }
-    // Past the distance that two fetches keep.
-    tokio::time::sleep(SECOND).await;
-    let revoked = cache.peek().unwrap();
-    provider::revoke("revoked", &revoked).await;
-    let then = sent.load(Ordering::Relaxed);
-    while sent.load(Ordering::Relaxed) < then + 50 && !workers.iter().any(|worker| worker.is_finished()) {
-        tokio::time::sleep(SECOND / 20).await;
-    }
-    stop.store(true, Ordering::Relaxed);
-    for worker in workers {
-        worker.await.expect("no request fails");
-    }
-    let refused = gate.refused();
-    assert!((1..=WORKERS).contains(&refused), "each worker may have one on its way: {refused}");
+        .await;
+        provider::revoke("revoked", &cache.peek().unwrap()).await;
+        let before = operations.count();
+        wait_until("operations with the new token", async || operations.count() >= before + 25).await;
+    };
+    let operations = load.run_until(end).await.assert_no_failures();
+    let rejected = gcs.rejected();
+    assert!((1..=WORKERS).contains(&rejected), "{rejected} rejected requests, of {WORKERS} workers");
     assert_eq!(provider::requests("revoked").await, Requests { succeeded: 2, failed: 0 });
-    println!(
-        "revoked: {} requests, {refused} answered with 401 and sent again, 2 token requests",
-        sent.load(Ordering::Relaxed)
-    );
+    println!("revoked: {operations} operations, {rejected} requests sent again after 401, 2 token requests");
 }
 
 fn of_client(id: &str) -> TokenCache<AccessToken> {

@@ -1,4 +1,4 @@
-//! oidc-provider, as `provider.mjs` sets it up.
+//! oidc-provider, configured by `provider.mjs`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use token_cache_clouds::oauth2::Client;
 
 use crate::setting;
 
-/// One of the clients that `provider.mjs` lists.
+/// A client of the list in `provider.mjs`.
 pub(crate) fn client(id: &str) -> Client {
     BasicClient::new(ClientId::new(id.to_owned()))
         .set_client_secret(ClientSecret::new(secret(id)))
@@ -24,13 +24,13 @@ pub(crate) fn http() -> oauth2::reqwest::Client {
     oauth2::reqwest::Client::builder().redirect(oauth2::reqwest::redirect::Policy::none()).build().unwrap()
 }
 
-/// A token of this client, and its lifetime.
+/// A new token for this client, and its lifetime.
 pub(crate) async fn mint(id: &str) -> (String, Duration) {
-    let answer = client(id).exchange_client_credentials().request_async(&http()).await.unwrap();
-    (answer.access_token().secret().clone(), answer.expires_in().unwrap())
+    let response = client(id).exchange_client_credentials().request_async(&http()).await.unwrap();
+    (response.access_token().secret().clone(), response.expires_in().unwrap())
 }
 
-/// How often this client has asked for a token, by the provider's own count.
+/// The number of token requests of this client that the provider has counted.
 pub(crate) async fn requests(id: &str) -> Requests {
     let all: Value = reqwest::get(format!("{}/requests", url())).await.unwrap().json().await.unwrap();
     let count = |outcome| all[id][outcome].as_u64().unwrap_or_default();
@@ -43,28 +43,28 @@ pub(crate) struct Requests {
     pub(crate) failed: u64,
 }
 
-/// Whether the provider would still stand for this token.
+/// Whether the provider considers this token valid.
 pub(crate) async fn is_active(http: &reqwest::Client, token: &str) -> bool {
-    let answer: Value = ask(http, "introspection", "gate", token).await.json().await.unwrap();
-    answer["active"].as_bool().unwrap()
+    let response: Value = post(http, "introspection", "proxy", token).await.json().await.unwrap();
+    response["active"].as_bool().unwrap()
 }
 
-/// Takes a token back before its time.
+/// Revokes a token before it expires.
 pub(crate) async fn revoke(id: &str, token: &AccessToken) {
-    ask(&reqwest::Client::new(), "revocation", id, token.secret()).await;
+    post(&reqwest::Client::new(), "revocation", id, token.secret()).await;
 }
 
-/// The refresh token of a user who has let this client in.
+/// The refresh token of a user who has authorized this client.
 pub(crate) async fn login(id: &str) -> RefreshToken {
-    let answer = reqwest::get(format!("{}/login?client={id}", url())).await.unwrap();
-    let answer: Value = answer.error_for_status().unwrap().json().await.unwrap();
-    RefreshToken::new(answer["refresh_token"].as_str().unwrap().to_owned())
+    let response = reqwest::get(format!("{}/login?client={id}", url())).await.unwrap();
+    let response: Value = response.error_for_status().unwrap().json().await.unwrap();
+    RefreshToken::new(response["refresh_token"].as_str().unwrap().to_owned())
 }
 
-async fn ask(http: &reqwest::Client, what: &str, id: &str, token: &str) -> reqwest::Response {
-    let request = http.post(format!("{}/token/{what}", url()));
-    let answer = request.basic_auth(id, Some(secret(id))).form(&[("token", token)]).send().await.unwrap();
-    answer.error_for_status().unwrap()
+async fn post(http: &reqwest::Client, endpoint: &str, id: &str, token: &str) -> reqwest::Response {
+    let request = http.post(format!("{}/token/{endpoint}", url()));
+    let response = request.basic_auth(id, Some(secret(id))).form(&[("token", token)]).send().await.unwrap();
+    response.error_for_status().unwrap()
 }
 
 fn url() -> String {

@@ -1,4 +1,4 @@
-//! RDS: PostgreSQL behind a door where ministack checks the passwords, as `database.py` sets it up.
+//! RDS: PostgreSQL behind a proxy (`database.py`) in which ministack checks the passwords.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,12 +9,13 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use token_cache_aws::{AssumeRole, AwsTokenCache, defaults};
 use token_cache_clouds::rds;
 use token_cache_core::TokenCache;
+use token_cache_test_support::wait_until;
 
-use crate::{ROTATIONS, SECOND, setting};
+use crate::{LIFETIME, ROTATIONS, SECOND, setting};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs ministack and PostgreSQL: examples/clouds/tests/servers cargo test -p token-cache-clouds -- --include-ignored"]
-async fn every_new_connection_gets_in_while_sessions_of_4_s_rotate() {
+async fn no_login_fails_while_sessions_rotate() {
     let aws = role().await;
     let cache = TokenCache::builder(passwords(&aws)).keep_warm(Duration::MAX).build();
     let options = PgConnectOptions::new().host("127.0.0.1").port(port()).username("app").database("postgres");
@@ -22,18 +23,18 @@ async fn every_new_connection_gets_in_while_sessions_of_4_s_rotate() {
     let pool = rds::pool(cache.clone(), options.clone()).await.unwrap();
     let first = cache.get().await.unwrap();
 
-    let rotated = async {
-        while keys().len() as u64 <= ROTATIONS {
-            let mut connection = pool.acquire().await.unwrap();
-            let one: i32 = sqlx::query_scalar("SELECT 1").fetch_one(&mut *connection).await.unwrap();
-            assert_eq!(one, 1);
-            connection.close().await.unwrap();
-            tokio::time::sleep(SECOND / 50).await;
-        }
-    };
-    tokio::time::timeout(60 * SECOND, rotated).await.expect("rotations in time");
+    wait_until("rotations", async || {
+        let mut connection = pool.acquire().await.unwrap();
+        let one: i32 = sqlx::query_scalar("SELECT 1").fetch_one(&mut *connection).await.unwrap();
+        assert_eq!(one, 1);
+        connection.close().await.unwrap();
+        keys().len() as u64 > ROTATIONS
+    })
+    .await;
     println!("RDS: {} logins, {} sessions, {} passwords", logins().len(), keys().len(), cache.status().generation);
 
+    // No later than this, the first password has expired.
+    tokio::time::sleep(LIFETIME).await;
     let expired = options.password(&first).connect().await.unwrap_err();
     assert!(expired.to_string().contains("password authentication failed"), "{expired}");
     pool.close().await;
@@ -41,25 +42,19 @@ async fn every_new_connection_gets_in_while_sessions_of_4_s_rotate() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs ministack and PostgreSQL: examples/clouds/tests/servers cargo test -p token-cache-clouds -- --include-ignored"]
-async fn the_cache_lives_until_the_pool_is_closed() {
+async fn the_pool_keeps_the_cache_until_it_is_closed() {
     let cache = TokenCache::builder(passwords(&role().await)).build();
     let weak = cache.downgrade();
     let pool = rds::pool(cache, PgConnectOptions::new()).await.unwrap();
     tokio::time::sleep(SECOND / 10).await;
     assert!(weak.upgrade().is_some());
     pool.close().await;
-    tokio::time::timeout(10 * SECOND, async {
-        while weak.upgrade().is_some() {
-            tokio::time::sleep(SECOND / 100).await;
-        }
-    })
-    .await
-    .expect("an end");
+    wait_until("the end of the cache", async || weak.upgrade().is_none()).await;
 }
 
-/// The keys of the sessions by whose passwords somebody was let in.
+/// The access keys of the sessions with whose passwords there was a login.
 fn keys() -> BTreeSet<String> {
-    logins().iter().map(|login| login.strip_prefix("ok ").expect("no login is refused").to_owned()).collect()
+    logins().iter().map(|login| login.strip_prefix("ok ").expect("a login that was accepted").to_owned()).collect()
 }
 
 fn logins() -> Vec<String> {
@@ -80,5 +75,5 @@ async fn role() -> AwsTokenCache {
     let config = defaults().region("us-east-1").endpoint_url(setting("TOKEN_CACHE_MINISTACK"));
     let base = AwsTokenCache::from_sdk_config(&config.credentials_provider(root).load().await).unwrap();
     let role = AssumeRole::new("arn:aws:iam::000000000000:role/database").session_name("database");
-    base.assume_role(&role.duration(4 * SECOND)).await
+    base.assume_role(&role.duration(LIFETIME)).await
 }

@@ -1,4 +1,4 @@
-//! Nothing that can be printed holds a token, a secret or a refresh token.
+//! No output of `Debug` or `Display` contains a token, a secret or a refresh token.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use crate::serve::{self, Server};
 
 const SECRET: &str = "hunter2";
 
-/// Answers of an issuer: those that are none still hold a token.
-const ANSWERS: [(StatusCode, &str, Option<ErrorKind>); 7] = [
+/// Responses of an issuer. Malformed ones contain a token too.
+const RESPONSES: [(StatusCode, &str, Option<ErrorKind>); 7] = [
     (
         StatusCode::OK,
         r#"{"access_token":"hunter2","token_type":"bearer","expires_in":60,"refresh_token":"hunter2"}"#,
@@ -36,20 +36,20 @@ const ANSWERS: [(StatusCode, &str, Option<ErrorKind>); 7] = [
 ];
 
 #[tokio::test]
-async fn nothing_of_oauth2_prints_a_token_or_a_secret_and_what_the_issuer_refuses_is_permanent() {
-    for (status, body, expected) in ANSWERS {
+async fn oauth2_prints_no_secret_and_refusals_are_permanent() {
+    for (status, body, expected) in RESPONSES {
         let issuer = Server::start(move |_| async move { serve::json(status, body) }).await;
         let source = ClientCredentials { client: client(&issuer), http: provider::http(), scopes: Vec::new() };
-        hides(&source);
+        assert_no_secret(&source);
         check(source, expected).await;
         let source = Refresh::new(client(&issuer), provider::http(), RefreshToken::new(SECRET.to_owned()));
-        hides(&source);
+        assert_no_secret(&source);
         check(source, expected).await;
     }
 }
 
 #[tokio::test]
-async fn nothing_of_google_prints_a_token() {
+async fn google_prints_no_token() {
     for (status, body, expected) in [
         (StatusCode::OK, r#"{"access_token":"hunter2","expires_in":60}"#, None),
         (StatusCode::OK, r#"{"access_token":"hunter2"}"#, Some(ErrorKind::Source)),
@@ -59,21 +59,21 @@ async fn nothing_of_google_prints_a_token() {
         let server = Server::start(move |_| async move { serve::json(status, body) }).await;
         let cache = check(google::metadata(&server.url).unwrap(), expected).await;
         let store = GoogleCloudStorageBuilder::new().with_bucket_name("bucket").with_credentials(Arc::new(cache));
-        hides(&store);
-        hides(&store.build().unwrap());
+        assert_no_secret(&store);
+        assert_no_secret(&store.build().unwrap());
     }
 }
 
 #[tokio::test]
-async fn nothing_of_azure_prints_a_token() {
+async fn azure_prints_no_token() {
     let cache = check(azure::source(Arc::new(Fixed)), None).await;
     let store = MicrosoftAzureBuilder::new().with_account("account").with_container_name("container");
     let store = store.with_credentials(Arc::new(cache));
-    hides(&store);
-    hides(&store.build().unwrap());
+    assert_no_secret(&store);
+    assert_no_secret(&store.build().unwrap());
 }
 
-/// Fetches, and looks at all that can be printed then.
+/// Fetches, and checks everything that can be printed afterwards.
 async fn check<T: Send + Sync + 'static>(
     source: impl TokenSource<Token = T>,
     expected: Option<ErrorKind>,
@@ -81,16 +81,16 @@ async fn check<T: Send + Sync + 'static>(
     let cache = TokenCache::builder(source).build();
     let fetched = cache.get().await;
     if let Err(error) = &fetched {
-        hides(error);
+        assert_no_secret(error);
         assert!(!error.to_string().contains(SECRET), "{error}");
     }
     assert_eq!(fetched.err().as_ref().map(Error::kind), expected);
-    hides(&cache);
-    hides(&cache.status());
+    assert_no_secret(&cache);
+    assert_no_secret(&cache.status());
     cache
 }
 
-fn hides(value: &impl Debug) {
+fn assert_no_secret(value: &impl Debug) {
     let text = format!("{value:?} {value:#?}");
     assert!(!text.contains(SECRET), "{text}");
 }

@@ -1,4 +1,4 @@
-//! An HTTP server of a few lines, on loopback.
+//! A small HTTP server on loopback.
 
 use std::convert::Infallible;
 
@@ -11,14 +11,14 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// Serves until it is dropped.
+/// Stops when it is dropped.
 pub(crate) struct Server {
     pub(crate) url: String,
     task: JoinHandle<()>,
 }
 
 impl Server {
-    pub(crate) async fn start<F, Fut>(answer: F) -> Self
+    pub(crate) async fn start<F, Fut>(handler: F) -> Self
     where
         F: Fn(Request<Bytes>) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = Response<Bytes>> + Send,
@@ -27,13 +27,13 @@ impl Server {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let answer = answer.clone();
+                let handler = handler.clone();
                 let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-                    let answer = answer.clone();
+                    let handler = handler.clone();
                     async move {
                         let (parts, body) = request.into_parts();
                         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-                        Ok::<_, Infallible>(answer(Request::from_parts(parts, body)).await.map(Full::new))
+                        Ok::<_, Infallible>(handler(Request::from_parts(parts, body)).await.map(Full::new))
                     }
                 });
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));

@@ -1,4 +1,4 @@
-//! fake-gcs-server with what it lacks: a check of each request's token, by introspection at the provider.
+//! A proxy in front of fake-gcs-server, which does not check tokens: it introspects each token at oidc-provider.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,46 +14,46 @@ use crate::{provider, setting};
 
 pub(crate) const BUCKET: &str = "bucket";
 
-pub(crate) struct Gate {
+pub(crate) struct GcsProxy {
     server: Server,
-    refused: Arc<AtomicU64>,
+    rejected: Arc<AtomicU64>,
 }
 
-impl Gate {
+impl GcsProxy {
     pub(crate) async fn start() -> Self {
         let http = reqwest::Client::new();
         let buckets = http.post(format!("{}/storage/v1/b", setting("TOKEN_CACHE_GCS")));
-        // 409 where another test was first.
+        // 409 if another test was first.
         buckets.json(&json!({ "name": BUCKET })).send().await.unwrap();
-        let refused = Arc::<AtomicU64>::default();
+        let rejected = Arc::<AtomicU64>::default();
         let server = Server::start({
-            let refused = Arc::clone(&refused);
+            let rejected = Arc::clone(&rejected);
             move |request| {
-                let (http, refused) = (http.clone(), Arc::clone(&refused));
+                let (http, rejected) = (http.clone(), Arc::clone(&rejected));
                 async move {
                     if is_authorized(&http, &request).await {
                         return forward(&http, request).await;
                     }
-                    refused.fetch_add(1, Ordering::Relaxed);
+                    rejected.fetch_add(1, Ordering::Relaxed);
                     let error = json!({ "error": { "code": 401, "message": "Invalid Credentials" } });
                     serve::json(StatusCode::UNAUTHORIZED, error.to_string())
                 }
             }
         })
         .await;
-        Self { server, refused }
+        Self { server, rejected }
     }
 
     pub(crate) fn url(&self) -> &str {
         &self.server.url
     }
 
-    /// How many requests came with a token that is no good.
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
+    /// How many requests it has rejected with 401.
+    pub(crate) fn rejected(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
     }
 
-    /// A store that retries nothing, so that each refusal is seen.
+    /// A store that does not retry, so that each rejected request is an error.
     pub(crate) fn store(&self, credentials: GcpCredentialProvider) -> GoogleCloudStorage {
         GoogleCloudStorageBuilder::new()
             .with_bucket_name(BUCKET)
@@ -79,19 +79,19 @@ async fn forward(http: &reqwest::Client, request: Request<Bytes>) -> Response<By
     let mut url = reqwest::Url::parse(&format!("{}{}", setting("TOKEN_CACHE_GCS"), parts.uri)).unwrap();
     let put = parts.method == Method::PUT;
     if put {
-        // The one way to put an object by its path that fake-gcs-server knows.
+        // fake-gcs-server only accepts an upload to the path of an object with this parameter.
         url.query_pairs_mut().append_pair("X-Goog-Algorithm", "GOOG4-RSA-SHA256");
     }
     let mut headers = parts.headers;
     headers.remove("host");
-    let answer = http.request(parts.method, url).headers(headers).body(body).send().await.unwrap();
-    let (status, mut headers) = (answer.status(), answer.headers().clone());
-    let body = answer.bytes().await.unwrap();
+    let response = http.request(parts.method, url).headers(headers).body(body).send().await.unwrap();
+    let (status, mut headers) = (response.status(), response.headers().clone());
+    let body = response.bytes().await.unwrap();
     if put && status.is_success() {
         let object: Value = serde_json::from_slice(&body).unwrap();
         headers.insert("etag", object["etag"].as_str().unwrap().parse().unwrap());
     }
-    let mut response = Response::new(body);
-    (*response.status_mut(), *response.headers_mut()) = (status, headers);
-    response
+    let mut forwarded = Response::new(body);
+    (*forwarded.status_mut(), *forwarded.headers_mut()) = (status, headers);
+    forwarded
 }
