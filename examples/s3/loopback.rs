@@ -15,7 +15,7 @@ use crate::interrupt::on_ctrl_c;
 use crate::message::Message;
 use crate::progress::new_bar;
 use crate::report::Report;
-use crate::timing::{as_millis, unix_millis};
+use crate::timing::{as_millis, to_unix_millis, unix_millis};
 
 /// Returns whether the run was a success.
 pub(crate) async fn run(args: &Args) -> Result<bool> {
@@ -42,8 +42,8 @@ pub(crate) async fn run(args: &Args) -> Result<bool> {
     report.rejected = counts.rejected_in_all();
     report.sessions = counts.sessions as u64;
     match aws.issuer().outage() {
-        OutageState::Running { since, lasts: duration } | OutageState::Over { since, lasted: duration } => {
-            report.separate_outage(unix_millis() - as_millis(since.elapsed()), as_millis(duration));
+        OutageState::Running { since, duration } | OutageState::Over { since, duration } => {
+            report.separate_outage(to_unix_millis(since.wall()), as_millis(duration));
         }
         _ => report.samples = None,
     }
@@ -90,7 +90,10 @@ async fn follow(args: &Args, aws: &FakeAws, child: &mut Child) -> Result<Option<
             armed = true;
         }
         let note = match aws.issuer().outage() {
-            OutageState::Running { since, .. } => format!(" · issuer down for {:.1} s", since.elapsed().as_secs_f64()),
+            OutageState::Running { since, .. } => {
+                let down = unix_millis().saturating_sub(to_unix_millis(since.wall()));
+                format!(" · issuer down for {:.1} s", down as f64 / 1e3)
+            }
             _ => String::new(),
         };
         progress.show(&bar, elapsed, &note);

@@ -131,6 +131,7 @@ impl ChildOutput {
     ///
     /// If the child failed. The message has all its output.
     #[track_caller]
+    #[expect(clippy::must_use_candidate, reason = "often called for the check alone")]
     pub fn assert_success(self) -> Self {
         assert!(self.status.success(), "{}\n{}\n{}", self.status, self.stdout, self.stderr);
         self

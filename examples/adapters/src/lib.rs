@@ -7,5 +7,3 @@ pub mod delta_rs;
 pub mod lance;
 pub mod restate;
 pub mod upstream;
-
-pub use upstream as theirs;

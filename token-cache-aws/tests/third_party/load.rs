@@ -58,9 +58,13 @@ pub(crate) async fn without_rotations(aws: &AwsTokenCache) -> Outcome {
 async fn until(aws: &AwsTokenCache, end: impl Future<Output = ()>) -> Outcome {
     let report = round_trips(store(aws), WORKERS).run_until(end).await;
     let operations = report.assert_no_failures();
-    // The issuer counts a fetch that the last operations have started.
-    wait_until("the end of the last fetch", async || !aws.cache().status().refreshing).await;
+    wait_for_fetch(aws).await;
     Outcome { operations, rotations: aws.cache().status().generation - 1 }
+}
+
+/// Waits for the end of a fetch that a reader may have started, because the issuer counts it too.
+pub(crate) async fn wait_for_fetch(aws: &AwsTokenCache) {
+    wait_until("the end of the fetch", async || !aws.cache().status().refreshing).await;
 }
 
 const WORKERS: usize = 8;

@@ -53,6 +53,7 @@ async fn chained_roles_rotate_independently() {
     let aws = hub_cache.assume_role(&spoke_role).await;
     let outcome = load::through_rotations(&aws).await;
     assert_eq!(audit.calls(&spoke).await, outcome.rotations + 1, "{outcome:?}");
+    load::wait_for_fetch(&hub_cache).await;
     let hubs = hub_cache.cache().status().generation;
     assert!(hubs >= 2, "{hubs}");
     assert_eq!(audit.calls(&hub).await, hubs);

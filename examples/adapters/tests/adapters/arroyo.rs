@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use object_store_0_12::CredentialProvider;
 use object_store_0_12::aws::{AmazonS3, AmazonS3Builder};
 use token_cache_adapters::arroyo::ArroyoCredentialProvider;
-use token_cache_adapters::theirs::StorageError;
+use token_cache_adapters::upstream::StorageError;
 use token_cache_test_support::wait_until;
 use token_cache_testing::aws::Fault;
 

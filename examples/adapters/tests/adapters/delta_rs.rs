@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use object_store_0_13::aws::{AmazonS3, AmazonS3Builder};
 use token_cache_adapters::delta_rs::{resolve_credentials, role};
-use token_cache_adapters::theirs::StorageOptions;
+use token_cache_adapters::upstream::StorageOptions;
 use token_cache_aws::{AssumeRole, AwsTokenCache};
 use token_cache_testing::aws::FakeAws;
 

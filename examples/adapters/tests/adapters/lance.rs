@@ -12,7 +12,7 @@ use aws_credential_types::provider::{ProvideCredentials, Result as ProviderResul
 use object_store::CredentialProvider;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use token_cache_adapters::lance::{aws_credential_adapter, vended_credentials};
-use token_cache_adapters::theirs::{StorageOptions, StorageOptionsProvider};
+use token_cache_adapters::upstream::{StorageOptions, StorageOptionsProvider};
 use token_cache_aws::AwsTokenCache;
 use token_cache_core::BoxError;
 use token_cache_test_support::wait_until;
@@ -111,12 +111,12 @@ async fn credentials_of_the_table_are_used_first() {
 }
 
 #[tokio::test]
-async fn options_without_credentials_are_no_beginning_and_the_namespace_is_asked_once() {
+async fn options_without_credentials_cause_one_fetch() {
     let aws = aws_with_sessions_of(60 * SECOND).await;
     let vendor = Vendor::of(&aws);
     let initial = StorageOptions::from([("region".to_owned(), "us-east-1".to_owned())]);
     let store = Arc::new(store(&aws, &vended_credentials(Arc::new(vendor.clone()), &initial)));
-    at_once(20, |n| {
+    run_concurrently(20, |n| {
         let store = Arc::clone(&store);
         async move { round_trip(&store, &format!("object-{n}")).await.unwrap() }
     })
@@ -125,7 +125,7 @@ async fn options_without_credentials_are_no_beginning_and_the_namespace_is_asked
 }
 
 #[tokio::test]
-async fn vended_credentials_are_read_and_written_with_through_rotations() {
+async fn no_request_fails_while_vended_credentials_rotate() {
     let aws = aws_with_sessions_of(SHORT_SESSION).await;
     let (vendor, initial) = (Vendor::of(&aws), aws.issuer().new_session());
     let credentials = vended_credentials(Arc::new(vendor.clone()), &vended(&initial));

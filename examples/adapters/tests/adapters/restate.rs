@@ -5,7 +5,7 @@ use std::io::Write;
 use object_store_0_13::aws::AmazonS3ConfigKey;
 use tempfile::NamedTempFile;
 use token_cache_adapters::restate::s3_builder;
-use token_cache_adapters::theirs::ObjectStoreOptions;
+use token_cache_adapters::upstream::ObjectStoreOptions;
 use token_cache_test_support::wait_until;
 use token_cache_testing::aws::{FakeAws, Fault, OutageState};
 
