@@ -8,8 +8,8 @@ use futures::future::{BoxFuture, join};
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
+use token_cache_core::test_util::{SourceHandle, VirtualClock, mock_source};
 use token_cache_core::{BearerLayer, BoxError, TemporaryToken, TokenCache};
-use token_cache_testing::{SourceHandle, VirtualClock, mock_source};
 use tower::{Layer, ServiceExt};
 
 use crate::server::Server;
