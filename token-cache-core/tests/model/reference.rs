@@ -266,8 +266,9 @@ impl Reference {
         number
     }
 
-    /// Runs the fetch until it waits. `reply` is the answer of the source. After a failure, `next_attempt` is the cache's
-    /// time until the next attempt.
+    /// Runs the fetch until it waits.
+    ///
+    /// `reply` is the answer of the source. After a failure, the next attempt is in `next_attempt`.
     pub(crate) fn run_fetch(&mut self, reply: Option<Reply>, next_attempt: Duration) -> Result<(), String> {
         let Some(pending) = &mut self.pending else { return Ok(()) };
         if pending.started.is_none() && self.now.monotonic() >= pending.not_before {
