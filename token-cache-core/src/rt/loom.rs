@@ -1,5 +1,6 @@
 //! The counterparts for loom. A task is a thread of the model.
 
+use std::ops::Deref;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
@@ -16,12 +17,23 @@ impl<T> AtomicArc<T> {
         Self(Mutex::new(value.map(Arc::new)))
     }
 
-    pub(crate) fn load(&self) -> Box<Option<Arc<T>>> {
-        Box::new(lock(&self.0).clone())
+    pub(crate) fn load(&self) -> Guard<T> {
+        Guard(lock(&self.0).clone())
     }
 
     pub(crate) fn swap(&self, value: Option<Arc<T>>) -> Option<Arc<T>> {
         std::mem::replace(&mut *lock(&self.0), value)
+    }
+}
+
+/// A loaded value, as arc-swap returns it.
+pub(crate) struct Guard<T>(Option<Arc<T>>);
+
+impl<T> Deref for Guard<T> {
+    type Target = Option<Arc<T>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }
 
