@@ -15,6 +15,7 @@
 )]
 
 use std::hint::black_box;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -71,8 +72,8 @@ impl TokenSource for Source {
     }
 }
 
-/// The seconds since its start. Every second is a tick.
-#[derive(Clone, Debug, Default)]
+/// Seconds, starting at 1. Every second is a tick.
+#[derive(Clone, Debug)]
 struct ManualClock(Arc<AtomicU64>);
 
 impl Clock for ManualClock {
@@ -81,8 +82,8 @@ impl Clock for ManualClock {
         TimePoint::new(now, SystemTime::UNIX_EPOCH + now)
     }
 
-    fn tick(&self) -> Option<u64> {
-        Some(self.0.load(Ordering::Relaxed))
+    fn tick(&self) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.0.load(Ordering::Relaxed))
     }
 
     fn sleep_until(&self, _: Duration) -> BoxFuture<'static, ()> {
@@ -92,7 +93,7 @@ impl Clock for ManualClock {
 
 /// A cache that stores a token with `remaining` of its lifetime of one hour.
 fn with_remaining(remaining: Duration, refresh: Refresh) -> Box<Harness> {
-    let clock = ManualClock::default();
+    let clock = ManualClock(Arc::new(AtomicU64::new(1)));
     let source = Source { refresh, calls: AtomicU64::new(0) };
     let cache = TokenCache::builder(source).jitter(0.0).clock(clock.clone()).build();
     let runtime = Builder::new_current_thread().build().unwrap();

@@ -14,7 +14,7 @@ use crate::inner::{Inner, Setup};
 use crate::jitter;
 use crate::rt::Runtime;
 use crate::source::TokenSource;
-use crate::state::Entry;
+use crate::state::{Entry, TokenEq};
 use crate::token::TemporaryToken;
 
 /// Configures and builds a [`TokenCache`].
@@ -24,6 +24,7 @@ use crate::token::TemporaryToken;
 pub struct TokenCacheBuilder<T> {
     setup: Setup<T>,
     config: Config,
+    token_eq: Option<TokenEq<T>>,
     initial: Option<TemporaryToken<T>>,
 }
 
@@ -33,13 +34,12 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
             source,
             clock: Arc::new(SystemClock::new()),
             config: Arc::default(),
-            token_eq: None,
             listener: None,
             runtime: None,
             name: Arc::from("token"),
             jitter_sample: Box::new(jitter::sample),
         };
-        Self { setup, config: Config::default(), initial: None }
+        Self { setup, config: Config::default(), token_eq: None, initial: None }
     }
 
     /// Sets how long before its expiry a token is refreshed in the background, at most half of its lifetime. Zero disables the
@@ -170,7 +170,7 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// Default: none. Then the answer of a fetch that started before a rejection is discarded, and that of a fetch that started
     /// after it is accepted.
     pub fn token_eq(mut self, eq: impl Fn(&T, &T) -> bool + Send + Sync + 'static) -> Self {
-        self.setup.token_eq = Some(Box::new(eq));
+        self.token_eq = Some(Box::new(eq));
         self
     }
 
@@ -193,11 +193,11 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// Builds the cache. Nothing is fetched or spawned, unless the cache is [kept warm](Self::keep_warm).
     #[must_use]
     pub fn build(self) -> TokenCache<T> {
-        let Self { mut setup, config, initial } = self;
+        let Self { mut setup, config, token_eq, initial } = self;
         setup.config = Arc::new(config);
         let (now, sample) = (setup.clock.now(), (setup.jitter_sample)());
         let initial = initial.and_then(|token| Entry::new(&setup.config, token, now, now, sample).ok());
-        let inner = Arc::new(Inner::new(setup, initial));
+        let inner = Arc::new(Inner::new(setup, token_eq, initial));
         inner.ensure_kept_warm();
         TokenCache { inner }
     }

@@ -68,12 +68,16 @@ impl Error {
     }
 
     /// An error of the source, which is permanent if any error in its chain is marked so.
-    pub(crate) fn from_source(error: BoxError) -> Self {
-        match error.downcast::<Permanent>() {
-            Ok(permanent) => Cause::Permanent(permanent.0).into(),
-            Err(error) if chain(&*error).any(|error| error.is::<Permanent>()) => Cause::Permanent(error).into(),
-            Err(error) => Cause::Source(error).into(),
-        }
+    pub(crate) fn from_source(mut error: BoxError) -> Self {
+        let permanent = chain(&*error).any(|error| error.is::<Permanent>());
+        // A marker at the top would hide the type of the error from callers.
+        let error = loop {
+            match error.downcast::<Permanent>() {
+                Ok(marker) => error = marker.0,
+                Err(error) => break error,
+            }
+        };
+        if permanent { Cause::Permanent(error).into() } else { Cause::Source(error).into() }
     }
 
     pub(crate) fn with_retry_after(&self, retry_after: Duration) -> Self {

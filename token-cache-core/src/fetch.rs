@@ -76,9 +76,9 @@ impl<T> FetchGuard<T> {
 
     fn complete(mut self, started: TimePoint, result: Result<TemporaryToken<T>, Error>) {
         let Some(inner) = self.inner.upgrade() else { return };
-        let (token_eq, jitter_sample) = (inner.setup.token_eq.as_ref(), (inner.setup.jitter_sample)());
+        let jitter_sample = (inner.setup.jitter_sample)();
         let (outcome, status, took) = inner.update(|locked, now| {
-            let outcome = locked.state.complete(self.pending.id, started, now, result, token_eq, jitter_sample);
+            let outcome = locked.state.complete(self.pending.id, started, now, result, jitter_sample);
             (outcome, locked.state.status(now), now.monotonic().saturating_sub(started.monotonic()))
         });
         self.completed = true;

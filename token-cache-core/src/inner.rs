@@ -35,7 +35,6 @@ pub(crate) struct Setup<T> {
     pub(crate) source: Arc<dyn TokenSource<Token = T>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: Arc<Config>,
-    pub(crate) token_eq: Option<TokenEq<T>>,
     pub(crate) listener: Option<Listener>,
     pub(crate) runtime: Option<Runtime>,
     pub(crate) name: Arc<str>,
@@ -50,9 +49,9 @@ pub(crate) struct Locked<T> {
 }
 
 impl<T> Inner<T> {
-    pub(crate) fn new(setup: Setup<T>, initial: Option<Entry<T>>) -> Self {
+    pub(crate) fn new(setup: Setup<T>, token_eq: Option<TokenEq<T>>, initial: Option<Entry<T>>) -> Self {
         let now = setup.clock.now();
-        let state = State::new(Arc::clone(&setup.config), initial, now);
+        let state = State::new(Arc::clone(&setup.config), token_eq, initial, now);
         let pending = Arc::new(PendingFetch::new(FetchId::default(), FetchReason::Empty, Duration::ZERO));
         Self {
             snapshot: AtomicArc::from_pointee(state.serving(now).map(Snapshot::from)),

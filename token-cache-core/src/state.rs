@@ -23,8 +23,11 @@ pub(crate) use self::transitions::{FetchOutcome, TokenEq};
 pub(crate) struct State<T> {
     config: Arc<Config>,
     entry: Option<Entry<T>>,
-    /// The token that was invalidated last, until a newer one is stored.
+    /// The stored token was invalidated, and there is no newer one.
+    invalidated: bool,
+    /// That token, if it can be compared with the next one.
     rejected: Option<Arc<T>>,
+    token_eq: Option<TokenEq<T>>,
     in_flight: Option<InFlight>,
     /// When the last fetch started, in monotonic time.
     last_start: Option<Duration>,
@@ -76,12 +79,19 @@ pub(crate) enum Decision<T> {
 }
 
 impl<T> State<T> {
-    pub(crate) fn new(config: Arc<Config>, entry: Option<Entry<T>>, now: TimePoint) -> Self {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        token_eq: Option<TokenEq<T>>,
+        entry: Option<Entry<T>>,
+        now: TimePoint,
+    ) -> Self {
         Self {
             config,
             generation: u64::from(entry.is_some()),
             entry,
+            invalidated: false,
             rejected: None,
+            token_eq,
             in_flight: None,
             last_start: None,
             failure: None,

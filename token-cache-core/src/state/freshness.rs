@@ -62,7 +62,7 @@ impl<T> State<T> {
     /// Why a fetch starts now.
     pub(super) const fn fetch_reason(&self, freshness: Freshness) -> FetchReason {
         match freshness {
-            Freshness::Empty if self.rejected.is_some() => FetchReason::Invalidated,
+            Freshness::Empty if self.invalidated => FetchReason::Invalidated,
             Freshness::Empty => FetchReason::Empty,
             // Only for a caller who needs a longer remaining lifetime.
             Freshness::Fresh => FetchReason::TooShort,

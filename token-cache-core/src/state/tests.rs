@@ -18,7 +18,7 @@ fn at(seconds: u64) -> TimePoint {
 }
 
 fn empty(config: Config) -> State<&'static str> {
-    State::new(Arc::new(config), None, at(0))
+    State::new(Arc::new(config), None, None, at(0))
 }
 
 /// Holds a token of one hour, fetched at 0: NearExpiry from 3300 s, TooShort from 3540 s.
@@ -49,7 +49,7 @@ fn complete(
 ) -> FetchOutcome {
     let id = in_flight(state).id;
     assert!(state.begin(id, at(seconds)));
-    state.complete(id, at(seconds), at(seconds), result, None, 0.0)
+    state.complete(id, at(seconds), at(seconds), result, 0.0)
 }
 
 fn fail(state: &mut State<&'static str>, seconds: u64) {
@@ -197,7 +197,7 @@ fn p07_an_abandoned_fetch_does_not_start() {
     assert!(state.fail_overdue(at(3331), || 0.0).is_some());
     assert!(!state.begin(late, at(3332)));
     let result = Ok(TemporaryToken::expires_in("b", HOUR));
-    let outcome = state.complete(late, at(3301), at(3332), result, None, 0.0);
+    let outcome = state.complete(late, at(3301), at(3332), result, 0.0);
     assert!(matches!(outcome, FetchOutcome::Lost));
     assert_eq!(state.generation(), 1);
 }
@@ -240,7 +240,7 @@ fn p16_only_a_started_fetch_is_discarded() {
             assert!(state.begin(id, at(3301)));
         }
         let result = Ok(TemporaryToken::expires_in("b", HOUR));
-        let outcome = state.complete(id, at(3301), at(3302), result, None, 0.0);
+        let outcome = state.complete(id, at(3301), at(3302), result, 0.0);
         assert_eq!(matches!(outcome, FetchOutcome::Discarded), starts_first);
         assert_eq!(state.generation(), if starts_first { 1 } else { 2 });
     }

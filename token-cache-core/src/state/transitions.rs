@@ -39,26 +39,26 @@ impl<T> State<T> {
         started: TimePoint,
         now: TimePoint,
         result: Result<TemporaryToken<T>, Error>,
-        token_eq: Option<&TokenEq<T>>,
         jitter_sample: f64,
     ) -> FetchOutcome {
         let Some(InFlight { started_before_invalidation, .. }) = self.take_in_flight(id) else {
             return FetchOutcome::Lost;
         };
         let entry = result.and_then(|token| Entry::new(&self.config, token, started, now, jitter_sample));
-        let entry = entry.and_then(|entry| {
-            let is_rejected = |rejected| token_eq.is_some_and(|eq| eq(rejected, &entry.token));
-            if self.rejected.as_deref().is_some_and(is_rejected) { Err(Cause::Rejected.into()) } else { Ok(entry) }
+        let entry = entry.and_then(|entry| match (&self.rejected, &self.token_eq) {
+            (Some(rejected), Some(eq)) if eq(rejected, &entry.token) => Err(Cause::Rejected.into()),
+            _ => Ok(entry),
         });
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => return FetchOutcome::Failed(self.record_failure(now, error, jitter_sample)),
         };
         self.failure = None;
-        if started_before_invalidation && token_eq.is_none() {
+        if started_before_invalidation && self.token_eq.is_none() {
             return FetchOutcome::Discarded;
         }
         self.generation += 1;
+        self.invalidated = false;
         self.rejected = None;
         self.entry = Some(entry);
         FetchOutcome::Succeeded
@@ -81,7 +81,8 @@ impl<T> State<T> {
     /// Removes `token` if it is the stored one, and returns its generation.
     pub(crate) fn invalidate(&mut self, token: &Arc<T>) -> Option<u64> {
         let entry = self.entry.take_if(|entry| Arc::ptr_eq(&entry.token, token))?;
-        self.rejected = Some(entry.token);
+        self.invalidated = true;
+        self.rejected = self.token_eq.is_some().then_some(entry.token);
         if let Some(in_flight) = &mut self.in_flight {
             in_flight.started_before_invalidation = in_flight.started.is_some();
         }
