@@ -55,3 +55,80 @@ impl<T> Snapshot<T> {
         self.expires.not_reached(clock.now())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_util::VirtualClock;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A token that is served for 10 s and expires after 20 s.
+    fn snapshot(clock: &VirtualClock) -> Snapshot<&'static str> {
+        let after = |seconds| Deadline::after(clock.now(), seconds * SECOND);
+        Snapshot::from((Arc::new("a"), after(10), after(20)))
+    }
+
+    #[test]
+    fn a_token_is_servable_until_its_deadline() {
+        let clock = VirtualClock::new();
+        let snapshot = snapshot(&clock);
+        assert!(snapshot.is_servable(&clock) && snapshot.is_servable(&clock));
+        clock.advance(10 * SECOND - Duration::from_nanos(1));
+        assert!(snapshot.is_servable(&clock));
+        clock.advance(Duration::from_nanos(1));
+        assert!(!snapshot.is_servable(&clock));
+    }
+
+    #[test]
+    fn the_time_is_checked_once_per_tick() {
+        let clock = VirtualClock::new();
+        let snapshot = snapshot(&clock);
+        assert!(snapshot.is_servable(&clock));
+        clock.advance_within_tick(15 * SECOND);
+        assert!(snapshot.is_servable(&clock), "already checked in this tick");
+        clock.advance(Duration::ZERO);
+        assert!(!snapshot.is_servable(&clock), "another tick");
+    }
+
+    #[test]
+    fn p02_a_token_close_to_its_expiry_is_checked_each_time() {
+        let clock = VirtualClock::new();
+        let end = Deadline::after(clock.now(), MAX_TICK);
+        let snapshot = Snapshot::from((Arc::new("a"), end, end));
+        clock.advance(Duration::from_nanos(1));
+        assert!(snapshot.is_servable(&clock));
+        clock.advance_within_tick(MAX_TICK);
+        assert!(!snapshot.is_servable(&clock));
+    }
+
+    #[test]
+    fn without_a_tick_the_time_is_checked_each_time() {
+        let clock = VirtualClock::without_tick();
+        let snapshot = snapshot(&clock);
+        assert!(snapshot.is_servable(&clock));
+        clock.advance(10 * SECOND);
+        assert!(!snapshot.is_servable(&clock));
+    }
+
+    #[test]
+    fn p05_a_required_remaining_time_is_checked() {
+        let clock = VirtualClock::new();
+        let snapshot = snapshot(&clock);
+        assert!(snapshot.is_servable_for(20 * SECOND, &clock));
+        assert!(!snapshot.is_servable_for(21 * SECOND, &clock));
+        clock.advance(10 * SECOND);
+        assert!(!snapshot.is_servable_for(Duration::ZERO, &clock), "not servable");
+        assert!(!snapshot.is_servable_for(SECOND, &clock), "not servable");
+    }
+
+    #[test]
+    fn p06_a_token_is_valid_until_it_expires() {
+        let clock = VirtualClock::new();
+        let snapshot = snapshot(&clock);
+        clock.advance(20 * SECOND - Duration::from_nanos(1));
+        assert!(snapshot.is_valid(&clock));
+        clock.advance(Duration::from_nanos(1));
+        assert!(!snapshot.is_valid(&clock));
+    }
+}

@@ -312,3 +312,66 @@ fn p21_readers_decide_within_half_of_the_idle_time() {
     let state = holding_with(Config { keep_warm: Some(HOUR), ..Config::default() });
     assert_eq!(state.serving(at(10)).unwrap().1.monotonic(), Duration::from_secs(1800));
 }
+
+#[test]
+fn p05_a_source_of_short_tokens_is_not_asked_again_at_once() {
+    let mut state = holding();
+    let decide = |state: &mut State<&'static str>, seconds, min_remaining| state.get(at(seconds), min_remaining, true);
+    let Decision::Fail(error) = decide(&mut state, 0, 2 * HOUR) else { panic!("within the interval") };
+    assert_eq!(error.kind(), ErrorKind::TooShort);
+    assert!(matches!(decide(&mut state, 1, 2 * HOUR), Decision::Wait { .. }), "at the end of the interval");
+    assert_eq!(in_flight(&state).not_before, SECOND);
+
+    let mut state = holding_with(Config { min_refresh_interval: HOUR, ..Config::default() });
+    let decision = decide(&mut state, 60, HOUR);
+    assert!(matches!(decision, Decision::Wait { .. }), "the token was valid long enough when it was stored");
+    assert_eq!(in_flight(&state).not_before, HOUR);
+}
+
+#[test]
+fn p05_the_fallback_names_what_is_missing() {
+    let state = holding();
+    assert!(matches!(state.fallback(at(1800), HOUR / 2), Some(Ok(_))));
+    let Some(Err(error)) = state.fallback(at(1801), HOUR / 2) else { panic!("not valid long enough") };
+    assert_eq!(error.kind(), ErrorKind::TooShort);
+    assert!(state.fallback(at(3600), Duration::ZERO).is_none(), "expired");
+}
+
+#[test]
+fn p15_a_fetch_after_an_invalidation_has_its_reason() {
+    let mut state = holding();
+    let Some((token, ..)) = state.serving(at(10)) else { panic!("no token") };
+    state.invalidate(&token);
+    assert!(state.serving(at(10)).is_none());
+    get(&mut state, 10);
+    assert_eq!(in_flight(&state).reason, FetchReason::Invalidated);
+    complete(&mut state, 10, Ok(TemporaryToken::expires_in("b", HOUR)));
+    let Some((newer, ..)) = state.serving(at(10)) else { panic!("no token") };
+    assert_eq!(state.invalidate(&token), None, "it is not stored any more");
+    assert_eq!(state.invalidate(&newer), Some(2));
+}
+
+#[test]
+fn p16_a_rejected_token_is_kept_only_to_be_compared() {
+    for eq in [None, Some(Box::new(|a: &&str, b: &&str| a == b) as TokenEq<&'static str>)] {
+        let compares = eq.is_some();
+        let mut state = State::new(Arc::new(Config::default()), eq, None, at(0));
+        get(&mut state, 0);
+        complete(&mut state, 0, Ok(TemporaryToken::never_expires("a")));
+        let Some((token, ..)) = state.serving(at(0)) else { panic!("no token") };
+        state.invalidate(&token);
+        assert_eq!(Arc::strong_count(&token), if compares { 2 } else { 1 });
+        get(&mut state, 10);
+        let outcome = complete(&mut state, 10, Ok(TemporaryToken::never_expires("a")));
+        assert_eq!(matches!(outcome, FetchOutcome::Failed(_)), compares);
+    }
+}
+
+#[test]
+fn p21_keep_warm_fetches_when_the_backoff_ends() {
+    let mut state = holding_with(Config { keep_warm: Some(2 * HOUR), ..Config::default() });
+    get(&mut state, 3301);
+    fail(&mut state, 3301);
+    let KeepWarm::Sleep(until) = state.keep_warm(at(3301)) else { panic!("during the backoff") };
+    assert!(matches!(state.keep_warm(at(until.as_secs())), KeepWarm::Wait));
+}
