@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::cache::TokenCache;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{AnyClock, Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::event::Event;
 use crate::inner::{Inner, Setup};
@@ -32,7 +32,7 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     pub(crate) fn new(source: Arc<dyn TokenSource<Token = T>>) -> Self {
         let setup = Setup {
             source,
-            clock: Arc::new(SystemClock::new()),
+            clock: AnyClock::System(SystemClock::new()),
             config: Arc::default(),
             listener: None,
             runtime: None,
@@ -118,7 +118,7 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     ///
     /// Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.setup.clock = Arc::new(clock);
+        self.setup.clock = AnyClock::Custom(Arc::new(clock));
         self
     }
 

@@ -55,11 +55,16 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     /// Only if no unexpired token is stored: the error of the shared fetch or, until the next fetch can start, the error of the
     /// last one. [`ErrorKind::NoRuntime`](crate::ErrorKind::NoRuntime) if a fetch is due outside a tokio runtime.
     pub async fn get(&self) -> Result<Arc<T>, Error> {
-        match self.inner.read_servable(Duration::ZERO, Arc::clone) {
+        match self.hit() {
             Some(token) => Ok(token),
             // Boxed, so that the future of a hit is small.
             None => Box::pin(self.inner.get(Duration::ZERO)).await,
         }
+    }
+
+    #[inline]
+    pub(crate) fn hit(&self) -> Option<Arc<T>> {
+        self.inner.read_servable(Duration::ZERO, Arc::clone)
     }
 
     /// Returns a token that is valid for at least `min_remaining`, for a long upload or a presigned URL. Otherwise as

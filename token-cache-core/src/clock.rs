@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU64;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures::future::BoxFuture;
@@ -99,6 +99,38 @@ impl Clock for SystemClock {
             Some(instant) => Box::pin(tokio::time::sleep_until(instant.into())),
             // Later than the platform can represent.
             None => Box::pin(std::future::pending()),
+        }
+    }
+}
+
+/// The clock of a cache. The system's is called directly: every hit reads its tick, and a call by a vtable would cost a tenth
+/// of the hit.
+#[derive(Clone, Debug)]
+pub(crate) enum AnyClock {
+    System(SystemClock),
+    Custom(Arc<dyn Clock>),
+}
+
+impl Clock for AnyClock {
+    fn now(&self) -> TimePoint {
+        match self {
+            Self::System(clock) => clock.now(),
+            Self::Custom(clock) => clock.now(),
+        }
+    }
+
+    #[inline]
+    fn tick(&self) -> Option<NonZeroU64> {
+        match self {
+            Self::System(clock) => clock.tick(),
+            Self::Custom(clock) => clock.tick(),
+        }
+    }
+
+    fn sleep_until(&self, monotonic: Duration) -> BoxFuture<'static, ()> {
+        match self {
+            Self::System(clock) => clock.sleep_until(monotonic),
+            Self::Custom(clock) => clock.sleep_until(monotonic),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::future::{self, Either};
 
-use crate::clock::TimePoint;
+use crate::clock::{Clock, TimePoint};
 use crate::error::{Cause, Error};
 use crate::event::Event;
 use crate::fetch;

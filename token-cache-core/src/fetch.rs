@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use futures::FutureExt;
 use futures::future::{self, Either};
 
-use crate::clock::TimePoint;
+use crate::clock::{Clock, TimePoint};
 use crate::error::{Cause, Error};
 use crate::event::Event;
 use crate::inner::{Inner, Setup};

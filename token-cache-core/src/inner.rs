@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crate::clock::{Clock, TimePoint};
+use crate::clock::{AnyClock, Clock, TimePoint};
 use crate::config::Config;
 use crate::event::{Event, FetchReason, Listener};
 use crate::pending::PendingFetch;
@@ -21,7 +21,7 @@ use crate::telemetry;
 pub(crate) struct Inner<T> {
     snapshot: AtomicArc<Snapshot<T>>,
     /// The clock of `setup`, one pointer closer to readers.
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: AnyClock,
     /// In an `Arc`, so that a running fetch does not keep the cache alive.
     pub(crate) setup: Arc<Setup<T>>,
     locked: Mutex<Locked<T>>,
@@ -33,7 +33,7 @@ pub(crate) struct Inner<T> {
 /// What a cache is built from.
 pub(crate) struct Setup<T> {
     pub(crate) source: Arc<dyn TokenSource<Token = T>>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: AnyClock,
     pub(crate) config: Arc<Config>,
     pub(crate) listener: Option<Listener>,
     pub(crate) runtime: Option<Runtime>,
@@ -55,7 +55,7 @@ impl<T> Inner<T> {
         let pending = Arc::new(PendingFetch::new(FetchId::default(), FetchReason::Empty, Duration::ZERO));
         Self {
             snapshot: AtomicArc::from_pointee(state.serving(now).map(Snapshot::from)),
-            clock: Arc::clone(&setup.clock),
+            clock: setup.clock.clone(),
             setup: Arc::new(setup),
             generations: watch::Sender::new(state.generation()),
             locked: Mutex::new(Locked { state, pending }),
@@ -70,14 +70,14 @@ impl<T> Inner<T> {
     pub(crate) fn read_servable<R>(&self, min_remaining: Duration, read: impl FnOnce(&Arc<T>) -> R) -> Option<R> {
         let snapshot = self.snapshot.load();
         let snapshot = snapshot.as_ref()?;
-        snapshot.is_servable_for(min_remaining, &*self.clock).then(|| read(&snapshot.token))
+        snapshot.is_servable_for(min_remaining, &self.clock).then(|| read(&snapshot.token))
     }
 
     /// The stored token, unless it has expired.
     pub(crate) fn peek(&self) -> Option<Arc<T>> {
         let snapshot = self.snapshot.load();
         let snapshot = snapshot.as_ref()?;
-        snapshot.is_valid(&*self.clock).then(|| Arc::clone(&snapshot.token))
+        snapshot.is_valid(&self.clock).then(|| Arc::clone(&snapshot.token))
     }
 
     /// Whether `token` is the stored one.

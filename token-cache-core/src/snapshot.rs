@@ -27,14 +27,14 @@ impl<T> From<(Arc<T>, Deadline, Deadline)> for Snapshot<T> {
 impl<T> Snapshot<T> {
     /// Whether the token can be returned now. Writes to memory once per tick of the clock.
     #[inline]
-    pub(crate) fn is_servable(&self, clock: &dyn Clock) -> bool {
+    pub(crate) fn is_servable(&self, clock: &impl Clock) -> bool {
         // Read before the time: if the tick changes in between, the stored one is already outdated.
         let tick = clock.tick().map_or(0, u64::from);
         (tick != 0 && self.checked_tick.load(Ordering::Relaxed) == tick) || self.check(clock, tick)
     }
 
     #[inline(never)]
-    fn check(&self, clock: &dyn Clock, tick: u64) -> bool {
+    fn check(&self, clock: &impl Clock, tick: u64) -> bool {
         let now = clock.now();
         if !self.serve_until.not_reached(now) {
             return false;
@@ -47,11 +47,11 @@ impl<T> Snapshot<T> {
     }
 
     /// Whether the token can be returned now, and is valid for at least `duration`.
-    pub(crate) fn is_servable_for(&self, duration: Duration, clock: &dyn Clock) -> bool {
+    pub(crate) fn is_servable_for(&self, duration: Duration, clock: &impl Clock) -> bool {
         self.is_servable(clock) && (duration.is_zero() || self.expires.has_at_least(duration, clock.now()))
     }
 
-    pub(crate) fn is_valid(&self, clock: &dyn Clock) -> bool {
+    pub(crate) fn is_valid(&self, clock: &impl Clock) -> bool {
         self.expires.not_reached(clock.now())
     }
 }

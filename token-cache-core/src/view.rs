@@ -50,10 +50,16 @@ where
     ///
     /// If the conversion panics. The next call converts again.
     pub async fn get(&self) -> Result<Arc<U>, Error> {
-        match self.cache.inner.read_servable(Duration::ZERO, |token| self.shared.converted(token)) {
-            Some(Some(converted)) => Ok(converted),
-            _ => Box::pin(self.get_converted()).await,
+        match self.hit() {
+            Some(converted) => Ok(converted),
+            None => Box::pin(self.get_converted()).await,
         }
+    }
+
+    /// What the servable token was converted to.
+    #[inline]
+    pub(crate) fn hit(&self) -> Option<Arc<U>> {
+        self.cache.inner.read_servable(Duration::ZERO, |token| self.shared.converted(token))?
     }
 
     /// Invalidates the token that `converted` was made from. Otherwise as [`TokenCache::invalidate`].
