@@ -54,7 +54,7 @@ pub struct Load<W> {
 }
 
 impl<W: Worker> Load<W> {
-    /// A load of these workers. Each is a task of its own, so they run in parallel if the runtime has several threads.
+    /// A load of these workers. Each runs in its own task, so they run in parallel if the runtime has several threads.
     ///
     /// The first failure ends the load, unless [`continue_after_failure`](Self::continue_after_failure) is called.
     pub fn new(workers: impl IntoIterator<Item = W>) -> Self {

@@ -77,7 +77,7 @@ pub(crate) fn portal() -> String {
 }
 
 pub(crate) const BINARY: &[u8] = b"\x1f\x8b\x08\x00\xff\xfe\x00\xc3\x28SecretAccessKey\xe2\x28\xa1\xf0\x28\x8c\xbc";
-pub(crate) const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+pub(crate) const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
 
 pub(crate) fn utf16(text: &str) -> Vec<u8> {
     [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
