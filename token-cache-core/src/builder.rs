@@ -14,7 +14,6 @@ use crate::inner::{Inner, Setup};
 use crate::jitter;
 use crate::rt::Runtime;
 use crate::source::TokenSource;
-use crate::state::{Entry, TokenEq};
 use crate::token::TemporaryToken;
 
 /// Configures and builds a [`TokenCache`].
@@ -24,7 +23,6 @@ use crate::token::TemporaryToken;
 pub struct TokenCacheBuilder<T> {
     setup: Setup<T>,
     config: Config,
-    token_eq: Option<TokenEq<T>>,
     initial: Option<TemporaryToken<T>>,
 }
 
@@ -34,12 +32,12 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
             source,
             clock: AnyClock::System(SystemClock::new()),
             config: Arc::default(),
+            token_eq: None,
             listener: None,
             runtime: None,
-            name: Arc::from("token"),
             jitter_sample: Box::new(jitter::sample),
         };
-        Self { setup, config: Config::default(), token_eq: None, initial: None }
+        Self { setup, config: Config::default(), initial: None }
     }
 
     /// Sets how long before its expiry a token is refreshed in the background, at most half of its lifetime. Zero disables the
@@ -53,7 +51,8 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     }
 
     /// Sets the [`expiry_buffer`](Self::expiry_buffer) as a function of the token's lifetime. The result is used as it is: if
-    /// it is not less than the lifetime, the cache fetches once per `min_refresh_interval`.
+    /// it is not less than the lifetime, the cache fetches once per `min_refresh_interval`. If it panics, the fetch fails with
+    /// [`ErrorKind::CallbackPanicked`](crate::ErrorKind::CallbackPanicked).
     pub fn expiry_buffer_by(mut self, buffer: impl Fn(Duration) -> Duration + Send + Sync + 'static) -> Self {
         self.config.expiry_buffer = Box::new(buffer);
         self
@@ -68,7 +67,9 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
         self
     }
 
-    /// Sets the minimum time between the starts of two fetches, for whatever reason they start.
+    /// Sets the minimum time between the starts of two fetches, for whatever reason they start. Zero disables it, except for
+    /// the backoff, which then starts at 200 ms, and for the refreshes of [`keep_warm`](Self::keep_warm), which are at least
+    /// 100 ms apart.
     ///
     /// Default: 1 second. Some issuers return the same token until shortly before it expires. This prevents a loop of fetches.
     pub fn min_refresh_interval(mut self, interval: Duration) -> Self {
@@ -76,10 +77,13 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
         self
     }
 
-    /// Sets the maximum backoff.
+    /// Sets the maximum backoff, at least 100 ms.
     ///
     /// The backoff doubles with each consecutive failure, up to this limit, and a random value in its upper half is used. It is
-    /// at most half of the stored token's remaining lifetime, and at most 5 seconds while no token can be returned. The
+    /// at most half of the stored token's remaining lifetime. While no token can be returned, the limit is a tenth of the time
+    /// for which the source has been failing, from 5 to 60 seconds, and a random value from a tenth of the limit is used: then
+    /// callers recover soon after the issuer does, but not all machines in the same second. This shorter limit does not apply
+    /// to [permanent](crate::permanent) errors. An error can state a [longer time](crate::retry_after). The
     /// `min_refresh_interval` applies if it is longer.
     ///
     /// Default: 5 minutes. An issuer that is down for long should not be kept down by the requests of its clients.
@@ -90,6 +94,9 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
 
     /// Sets the time after which a fetch fails, from its start.
     ///
+    /// A fetch that blocks its thread, or whose runtime does not run it, fails at most one second later. Its task may then still
+    /// run while the next fetch does.
+    ///
     /// Default: 30 seconds. This leaves time for a source that retries, and is short enough to be noticed.
     pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
         self.config.fetch_timeout = timeout;
@@ -98,6 +105,11 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
 
     /// Starts the refresh of each token earlier, by a random fraction of its `expiry_buffer` between 0 and `fraction`. Values
     /// outside of 0 to 1 are clamped.
+    ///
+    /// A token that was not fetched by a refresh in the background (the first one, for example, or one after a failure) is
+    /// refreshed at a random point of its whole Fresh period, unless the fraction is 0. Otherwise machines that started
+    /// together, or waited for the same issuer, would refresh together for days. An issuer's
+    /// [`refresh_at`](TemporaryToken::refresh_at) is delayed by a random fraction of the time from then to the expiry.
     ///
     /// Default: 0.1. Machines that started together should not refresh together.
     pub fn jitter(mut self, fraction: f64) -> Self {
@@ -142,9 +154,11 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// Optional: while the source is down, returns an expired token for at most `duration` after its expiry, as
     /// [`stale-if-error`](https://www.rfc-editor.org/rfc/rfc5861#section-4) does in HTTP.
     ///
-    /// A fetch is still tried first whenever the pacing allows it, and callers wait for it for at most 10 % of the remaining
-    /// time. [`Status::serving_expired`](crate::Status::serving_expired) and [`Event::ServedExpired`] report it. A rejected
-    /// token is never returned, nor is an expired one to a caller of [`get_valid_for`](TokenCache::get_valid_for).
+    /// The source is down if its last fetch failed, within the last [`max_backoff`](Self::max_backoff) plus
+    /// [`fetch_timeout`](Self::fetch_timeout). Then callers get the token at once, and fetches run in the background. Otherwise
+    /// they wait for a fetch. A [permanent](crate::permanent) error is returned to callers, because it does not end by itself.
+    /// [`Status::serving_expired`](crate::Status::serving_expired) and [`Event::ServedExpired`] report it. A rejected token is
+    /// never returned, nor is an expired one to a caller of [`get_valid_for`](TokenCache::get_valid_for).
     ///
     /// Default: zero, which disables this. Use it where the services that check the tokens are known to be lenient.
     pub fn stale_if_error(mut self, duration: Duration) -> Self {
@@ -153,28 +167,36 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     }
 
     /// Optional: refreshes in the background even without reads. Stops after 1 to 1.5 times `idle` without a read, or when the
-    /// last handle is dropped. The next read starts it again. [`Duration::MAX`]: never stops.
+    /// last handle is dropped. The next read starts it again. [`Duration::MAX`]: never stops. A [`Subscription`] counts as a
+    /// reader.
     ///
-    /// It starts in [`build`](Self::build) if that is called in a runtime, otherwise with the first caller.
+    /// It starts in [`build`](Self::build) if that is called in a runtime, otherwise with the first caller, and runs in that
+    /// runtime or in the [configured one](Self::runtime).
     ///
-    /// Default: off, because a token that is not read does not have to be fetched. With this, a reader after a pause does not
-    /// wait.
+    /// Default: zero, which disables this, because a token that is not read does not have to be fetched. With this, a reader
+    /// after a pause does not wait.
+    ///
+    /// [`Subscription`]: crate::Subscription
     pub fn keep_warm(mut self, idle: Duration) -> Self {
-        self.config.keep_warm = Some(idle);
+        self.config.keep_warm = Some(idle).filter(|idle| !idle.is_zero());
         self
     }
 
-    /// Optional: sets how two tokens are compared, so that a source that returns the rejected token again counts as failed.
-    /// `PartialEq::eq` is such a function. It runs under the lock of the cache, so it should be quick.
+    /// Optional: sets how two tokens are compared, so that a rejected token is recognized if the source returns it again.
+    /// `PartialEq::eq` is such a function. Compare all of a token: a corrected secret with the same key id is another token. If
+    /// it panics, the fetch fails with [`ErrorKind::CallbackPanicked`](crate::ErrorKind::CallbackPanicked).
+    ///
+    /// An answer that equals the rejected token is discarded if its fetch started before the rejection, and stored if it
+    /// started later: the issuer insists on it. Callers of [`replace`](TokenCache::replace) get an error then.
     ///
     /// Default: none. Then the answer of a fetch that started before a rejection is discarded, and that of a fetch that started
     /// after it is accepted.
     pub fn token_eq(mut self, eq: impl Fn(&T, &T) -> bool + Send + Sync + 'static) -> Self {
-        self.token_eq = Some(Box::new(eq));
+        self.setup.token_eq = Some(Box::new(eq));
         self
     }
 
-    /// Sets the runtime to fetch in, for programs with a separate runtime for I/O. Its time driver must be enabled.
+    /// Sets the runtime to fetch in, for programs with a separate runtime for I/O. The cache itself needs no timers of it.
     ///
     /// Default: the runtime of the caller who finds that a fetch is due.
     pub fn runtime(mut self, runtime: Handle) -> Self {
@@ -186,18 +208,16 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     ///
     /// Default: `token`.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.setup.name = name.into();
+        self.config.name = name.into();
         self
     }
 
     /// Builds the cache. Nothing is fetched or spawned, unless the cache is [kept warm](Self::keep_warm).
     #[must_use]
     pub fn build(self) -> TokenCache<T> {
-        let Self { mut setup, config, token_eq, initial } = self;
+        let Self { mut setup, config, initial } = self;
         setup.config = Arc::new(config);
-        let (now, sample) = (setup.clock.now(), (setup.jitter_sample)());
-        let initial = initial.and_then(|token| Entry::new(&setup.config, token, now, now, sample).ok());
-        let inner = Arc::new(Inner::new(setup, token_eq, initial));
+        let inner = Arc::new(Inner::new(setup, initial));
         inner.ensure_kept_warm();
         TokenCache { inner }
     }
@@ -205,6 +225,6 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
 
 impl<T> fmt::Debug for TokenCacheBuilder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenCacheBuilder").field("name", &self.setup.name).finish_non_exhaustive()
+        f.debug_struct("TokenCacheBuilder").field("name", &self.config.name).finish_non_exhaustive()
     }
 }

@@ -1,17 +1,20 @@
 //! [`TokenCache`]: the handle that callers hold.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::builder::TokenCacheBuilder;
+use crate::clock::Clock;
+use crate::driver::Caller;
 use crate::error::Error;
-use crate::event::Event;
 use crate::inner::Inner;
 use crate::source::TokenSource;
 use crate::state::State;
 use crate::status::Status;
 use crate::subscription::Subscription;
+use crate::token::TemporaryToken;
 use crate::view::View;
 
 /// A cache of one token, which it refreshes before it expires.
@@ -58,35 +61,85 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
         match self.hit() {
             Some(token) => Ok(token),
             // Boxed, so that the future of a hit is small.
-            None => Box::pin(self.inner.get(Duration::ZERO)).await,
+            None => Box::pin(self.inner.get(Duration::ZERO, Caller::Async)).await,
         }
     }
 
     #[inline]
     pub(crate) fn hit(&self) -> Option<Arc<T>> {
-        self.inner.read_servable(Duration::ZERO, Arc::clone)
+        self.inner.hit()
     }
 
     /// Returns a token that is valid for at least `min_remaining`, for a long upload or a presigned URL. Otherwise as
     /// [`get`](Self::get).
     ///
-    /// If the stored token is not, it waits for one fetch.
+    /// If the stored token is not, it waits for one fetch. A source whose tokens are not valid for that long is asked once, and
+    /// then not before the stored token is due for a refresh. Its answer replaces the stored token only if it is valid longer.
     ///
     /// # Errors
     ///
     /// As [`get`](Self::get), also while an unexpired token is stored that is not valid long enough.
     /// [`ErrorKind::TooShort`](crate::ErrorKind::TooShort) if the tokens of the source are not.
     pub async fn get_valid_for(&self, min_remaining: Duration) -> Result<Arc<T>, Error> {
-        match self.inner.read_servable(min_remaining, Arc::clone) {
+        match self.inner.hit_for(min_remaining) {
             Some(token) => Ok(token),
-            None => Box::pin(self.inner.get(min_remaining)).await,
+            None => Box::pin(self.inner.get(min_remaining, Caller::Async)).await,
+        }
+    }
+
+    /// As [`get`](Self::get), for synchronous code. Blocks the thread while it waits: for at most the
+    /// [`fetch_timeout`](TokenCacheBuilder::fetch_timeout) plus one second, after the end of the pacing.
+    ///
+    /// It needs no runtime. Its fetches, also those in the background, run in the [configured
+    /// runtime](TokenCacheBuilder::runtime) or else in a thread of this crate. That thread has tokio's timers and sockets, and
+    /// ends with the last cache that uses it.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get), and [`ErrorKind::WouldBlock`](crate::ErrorKind::WouldBlock) instead of waiting in an async task of
+    /// tokio: use [`get`](Self::get) there, or call this in `spawn_blocking`.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # fn main() -> Result<(), token_cache_core::Error> {
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// let cache = TokenCache::builder(source).build();
+    /// assert_eq!(*cache.get_blocking()?, "token");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_blocking(&self) -> Result<Arc<T>, Error> {
+        self.hit().map_or_else(|| self.inner.get_blocking(), Ok)
+    }
+
+    /// Returns a token as [`get`](Self::get) does, with its expiry and its generation. A hit costs two reads of the clock more.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub async fn get_with_times(&self) -> Result<TokenWithTimes<T>, Error> {
+        loop {
+            let token = self.get().await?;
+            let times = self.inner.snapshot_of(&token, |snapshot| (snapshot.generation, snapshot.validity.expires));
+            // Otherwise it was replaced in the meantime.
+            if let Some((generation, expires)) = times {
+                let now = self.inner.clock.now();
+                let remaining = expires.remaining(now);
+                let expires_at = remaining.and_then(|remaining| now.wall().checked_add(remaining));
+                return Ok(TokenWithTimes { token, generation, expires_at });
+            }
         }
     }
 
     /// Fetches a new token and waits for it, whatever the freshness of the stored one.
     ///
     /// Joins a running fetch. Within the pacing (`min_refresh_interval` after a success, the backoff after a failure), it
-    /// returns the result of the last fetch instead. The stored token stays until the new one arrives. This is cancel safe.
+    /// returns the result of the last fetch instead. After a [permanent](crate::permanent) error, or one that states when to
+    /// [retry](crate::retry_after), it waits for the `min_refresh_interval` only: its caller may have fixed the cause. The
+    /// stored token stays until the new one arrives. This is cancel safe.
     ///
     /// # Errors
     ///
@@ -95,21 +148,55 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
         Box::pin(self.inner.refresh()).await
     }
 
+    /// Stores a token that comes from elsewhere, as if a fetch had just returned it: a driver sends it to its workers, or a
+    /// login has brought it.
+    ///
+    /// Callers who wait for a fetch get it, and that fetch is aborted. The next fetch starts after the `min_refresh_interval`
+    /// at the earliest.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AlreadyExpired`](crate::ErrorKind::AlreadyExpired). Nothing changes then.
+    pub fn store(&self, token: TemporaryToken<T>) -> Result<Arc<T>, Error> {
+        self.inner.store(token)
+    }
+
     /// Returns the stored token, unless it has expired. Never fetches, never waits.
     #[must_use]
     pub fn peek(&self) -> Option<Arc<T>> {
-        self.inner.peek()
+        self.inner.peek(|snapshot| Arc::clone(&snapshot.token))
     }
 
-    /// Removes `token` if it is the stored one, because a service has rejected it.
+    /// Rejects `token`, because a service has rejected it, and waits for another one.
+    ///
+    /// Meanwhile all other callers get the stored token: the service that rejects it may be the only one that does. Use
+    /// [`invalidate`](Self::invalidate) only if no service can accept it any more.
+    ///
+    /// If there is a newer token already, this returns that. All who reject the same token wait for one fetch. Rejections of
+    /// one token after the other are accepted at growing intervals, from twice the
+    /// [`min_refresh_interval`](TokenCacheBuilder::min_refresh_interval) to the
+    /// [`max_backoff`](TokenCacheBuilder::max_backoff). This is cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// The error of the fetch. [`ErrorKind::Rejected`](crate::ErrorKind::Rejected) if the source returned the same token again,
+    /// by [`token_eq`](TokenCacheBuilder::token_eq), or if the rejection is not accepted yet. The stored token stays in either
+    /// case, so return the answer of the service that has rejected it.
+    pub async fn replace(&self, token: &Arc<T>) -> Result<Arc<T>, Error> {
+        Box::pin(self.inner.replace(token)).await
+    }
+
+    /// Removes `token` if it is the stored one, because no service accepts it any more: it was revoked, for example.
     ///
     /// A newer token stays, so a late rejection does no harm. The next [`get`](Self::get) fetches as soon as the pacing allows.
     /// A fetch that already runs may return the same token again, because some issuers cache. Its answer is compared by
-    /// [`token_eq`](TokenCacheBuilder::token_eq) or, without that, discarded, and another fetch follows.
+    /// [`token_eq`](TokenCacheBuilder::token_eq) or, without that, discarded, and another fetch follows. If that returns the
+    /// same token too, it is stored: the issuer insists on it.
+    ///
+    /// Rejections of one token after the other are accepted at growing intervals, as for [`replace`](Self::replace). Until
+    /// then the token stays.
     pub fn invalidate(&self, token: &Arc<T>) {
-        if let Some(generation) = self.inner.update(|locked, _| locked.state.invalidate(token)) {
-            self.inner.emit(&Event::Invalidated { generation });
-        }
+        self.inner.invalidate(token);
     }
 
     /// Returns the state of the cache. Never fetches, never waits for a fetch.
@@ -130,7 +217,7 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
         U: Send + Sync + 'static,
         F: Fn(&T) -> U + Send + Sync + 'static,
     {
-        View::new(self.clone(), Box::new(convert))
+        View::new(self.clone(), Arc::new(convert))
     }
 
     /// Returns a handle that does not keep the cache alive.
@@ -149,9 +236,32 @@ impl<T> Clone for TokenCache<T> {
 impl<T: Send + Sync + 'static> fmt::Debug for TokenCache<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenCache")
-            .field("name", &self.inner.setup.name)
+            .field("name", &self.inner.setup.config.name)
             .field("status", &self.status())
             .finish_non_exhaustive()
+    }
+}
+
+impl<T> UnwindSafe for TokenCache<T> {}
+impl<T> RefUnwindSafe for TokenCache<T> {}
+
+/// A token and its times at one moment, from [`TokenCache::get_with_times`].
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct TokenWithTimes<T> {
+    /// The token.
+    pub token: Arc<T>,
+    /// The number of the token.
+    pub generation: u64,
+    /// When the token expires, in wall time: now plus the remaining lifetime by the stricter of two clocks. `None` if it never
+    /// does.
+    pub expires_at: Option<SystemTime>,
+}
+
+impl<T> fmt::Debug for TokenWithTimes<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("TokenWithTimes");
+        debug.field("generation", &self.generation).field("expires_at", &self.expires_at).finish_non_exhaustive()
     }
 }
 

@@ -9,6 +9,8 @@ use futures::future::BoxFuture;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::rt;
+
 /// The only source of time of a cache.
 ///
 /// The default is [`SystemClock`]. With a clock of its own, such as `token_cache_testing::VirtualClock`, a test controls every
@@ -33,6 +35,20 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     ///
     /// The future is polled in the runtime that fetches, or in the one whose caller waits for a fetch.
     fn sleep_until(&self, monotonic: Duration) -> BoxFuture<'static, ()>;
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> TimePoint {
+        (**self).now()
+    }
+
+    fn tick(&self) -> Option<NonZeroU64> {
+        (**self).tick()
+    }
+
+    fn sleep_until(&self, monotonic: Duration) -> BoxFuture<'static, ()> {
+        (**self).sleep_until(monotonic)
+    }
 }
 
 /// A point in time, read from two clocks.
@@ -65,9 +81,10 @@ impl TimePoint {
     }
 }
 
-/// The clocks of the operating system, and tokio's timer.
+/// The clocks of the operating system.
 ///
-/// Sleeping needs a tokio runtime with its time driver enabled, as `#[tokio::main]` and `enable_all` provide.
+/// Sleeping works in any executor and needs no timer of it: a thread of this crate wakes the sleepers. It runs while a cache
+/// that has fetched, or a sleeper, exists. Neither tokio's paused clock nor a blocked runtime delays them.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct SystemClock;
@@ -96,7 +113,7 @@ impl Clock for SystemClock {
 
     fn sleep_until(&self, monotonic: Duration) -> BoxFuture<'static, ()> {
         match ORIGIN.checked_add(monotonic) {
-            Some(instant) => Box::pin(tokio::time::sleep_until(instant.into())),
+            Some(instant) => Box::pin(rt::sleep_until(instant)),
             // Later than the platform can represent.
             None => Box::pin(std::future::pending()),
         }

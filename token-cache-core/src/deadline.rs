@@ -31,7 +31,10 @@ impl Deadline {
 
     /// At the wall time `wall`, and at the monotonic time that is as far from `start`.
     pub(crate) fn at_wall(wall: SystemTime, start: TimePoint) -> Self {
-        wall.duration_since(start.wall).map_or(Self::PAST, |duration| Self::after(start, duration))
+        match wall.duration_since(start.wall) {
+            Ok(duration) => Self::after(start, duration),
+            Err(_) => Self { monotonic: Duration::ZERO, wall: Some(wall) },
+        }
     }
 
     /// The same deadline, `duration` earlier.
@@ -62,6 +65,22 @@ impl Deadline {
         Self { monotonic: self.monotonic.min(other.monotonic), wall }
     }
 
+    /// The deadline at which both are reached, if both are reached on the same clock.
+    pub(crate) fn max(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::PAST, deadline) | (deadline, Self::PAST) => deadline,
+            (one, two) => Self {
+                monotonic: one.monotonic.max(two.monotonic),
+                wall: one.wall.zip(two.wall).map(|(one, two)| one.max(two)),
+            },
+        }
+    }
+
+    /// The time from `earlier` to this deadline.
+    pub(crate) const fn since(self, earlier: Self) -> Duration {
+        self.monotonic.saturating_sub(earlier.monotonic)
+    }
+
     /// The deadline in monotonic time.
     pub(crate) const fn monotonic(&self) -> Duration {
         self.monotonic
@@ -70,6 +89,16 @@ impl Deadline {
     #[inline]
     pub(crate) fn not_reached(&self, now: TimePoint) -> bool {
         now.monotonic < self.monotonic && self.wall.is_none_or(|wall| now.wall < wall)
+    }
+
+    pub(crate) fn is_reached(&self, now: TimePoint) -> bool {
+        !self.not_reached(now)
+    }
+
+    /// The time since the deadline was reached.
+    pub(crate) fn elapsed(&self, now: TimePoint) -> Duration {
+        let wall = self.wall.and_then(|wall| now.wall.duration_since(wall).ok());
+        wall.unwrap_or_else(|| now.monotonic.saturating_sub(self.monotonic))
     }
 
     /// Whether at least `duration` remains.

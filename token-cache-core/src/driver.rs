@@ -8,78 +8,120 @@ use std::time::Duration;
 use futures::future::{self, Either};
 
 use crate::clock::{Clock, TimePoint};
+use crate::config::MIN_INTERVAL;
 use crate::error::{Cause, Error};
 use crate::event::Event;
 use crate::fetch;
-use crate::inner::{Inner, Locked};
+use crate::inner::Inner;
 use crate::pending::PendingFetch;
-use crate::rt::{Runtime, Task, lock};
+use crate::rt::{Runtime, Task, block_on, in_async_task, lock};
 use crate::state::{Decision, FetchOutcome, KeepWarm, State};
 
-/// A decision, the fetch that it refers to, and whether that fetch was started with it.
-type Decided<D> = (D, Arc<PendingFetch>, bool);
+/// How a caller waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    Async,
+    /// It blocks its thread, and fetches elsewhere.
+    Blocking,
+}
+
+/// The fetch that a caller has to wait for.
+struct Waiting<T> {
+    pending: Arc<PendingFetch<T>>,
+    soft_deadline: Option<Duration>,
+    /// The runtime of a fetch that this caller has started.
+    started_in: Option<Runtime>,
+}
 
 impl<T: Send + Sync + 'static> Inner<T> {
     /// For a caller whom the snapshot could not serve.
-    pub(crate) async fn get(self: &Arc<Self>, min_remaining: Duration) -> Result<Arc<T>, Error> {
+    pub(crate) async fn get(self: &Arc<Self>, min_remaining: Duration, caller: Caller) -> Result<Arc<T>, Error> {
+        let mut min_remaining = min_remaining;
         loop {
-            let can_fetch = self.runtime().is_some();
-            let decided = self.decide(|state, now| state.get(now, min_remaining, can_fetch));
-            let (outcome, started) = match self.carry_out(decided).await {
-                ControlFlow::Continue(waited) => waited,
+            let decision = self.decide(caller, |state, now, can_fetch| state.get(now, min_remaining, can_fetch));
+            let waiting = match decision {
                 ControlFlow::Break(result) => return result,
+                ControlFlow::Continue(waiting) => waiting,
             };
-            if let Some(token) = self.read_servable(min_remaining, Arc::clone) {
+            if waiting.soft_deadline.is_some() {
+                // This caller could use the stored token on arrival, and has only waited for a better one.
+                min_remaining = Duration::ZERO;
+            }
+            let Some(outcome) = self.wait(&waiting, caller).await? else { continue };
+            if let Some(token) = self.hit_for(min_remaining) {
                 return Ok(token);
+            }
+            // The token that the fetch has brought, even if another caller has rejected it since.
+            if let FetchOutcome::Succeeded { token, expires, .. } = outcome
+                && expires.has_at_least(min_remaining, self.clock.now())
+            {
+                return Ok(Arc::clone(token));
             }
             match (outcome, self.read_state(|state, now| state.fallback(now, min_remaining))) {
                 (_, Some(Ok(token))) => return Ok(token),
-                (Some(FetchOutcome::Succeeded), Some(Err(too_short))) => return Err(too_short),
-                (Some(FetchOutcome::Failed(error)), _) => return Err(error),
-                // The runtime of this caller is shutting down: it would drop the next fetch too.
-                (Some(FetchOutcome::Lost), _) if started => return Err(Cause::NoRuntime.into()),
+                (FetchOutcome::Succeeded { .. }, Some(Err(too_short))) => return Err(too_short),
+                (FetchOutcome::Failed(error), _) => return Err(error.clone()),
+                (FetchOutcome::Lost, _) => self.check_runtime(&waiting, caller)?,
                 // Another fetch may help.
-                (Some(FetchOutcome::Succeeded | FetchOutcome::Discarded | FetchOutcome::Lost) | None, _) => {}
+                (FetchOutcome::Succeeded { .. } | FetchOutcome::Discarded, _) => {}
             }
         }
+    }
+
+    /// As [`get`](Self::get), on the thread of the caller.
+    pub(crate) fn get_blocking(self: &Arc<Self>) -> Result<Arc<T>, Error> {
+        block_on(self.get(Duration::ZERO, Caller::Blocking))
     }
 
     /// Fetches a new token, within the pacing.
     pub(crate) async fn refresh(self: &Arc<Self>) -> Result<Arc<T>, Error> {
         loop {
-            let can_fetch = self.runtime().is_some();
-            let decided = self.decide(|state, now| state.refresh(now, can_fetch));
-            let (outcome, started) = match self.carry_out(decided).await {
-                ControlFlow::Continue(waited) => waited,
+            let decision = self.decide(Caller::Async, State::refresh);
+            let waiting = match decision {
                 ControlFlow::Break(result) => return result,
+                ControlFlow::Continue(waiting) => waiting,
             };
-            match outcome {
+            match self.wait(&waiting, Caller::Async).await? {
+                Some(FetchOutcome::Succeeded { token, expires, .. }) if expires.not_reached(self.clock.now()) => {
+                    return Ok(Arc::clone(token));
+                }
                 // Another decision could start another fetch.
-                Some(FetchOutcome::Succeeded) => match self.peek() {
-                    Some(token) => return Ok(token),
-                    None => return self.get(Duration::ZERO).await,
-                },
-                Some(FetchOutcome::Failed(error)) => return Err(error),
-                Some(FetchOutcome::Lost) if started => return Err(Cause::NoRuntime.into()),
-                Some(FetchOutcome::Discarded | FetchOutcome::Lost) | None => {}
+                Some(FetchOutcome::Succeeded { .. }) => return self.get(Duration::ZERO, Caller::Async).await,
+                Some(FetchOutcome::Failed(error)) => return Err(error.clone()),
+                Some(FetchOutcome::Lost) => self.check_runtime(&waiting, Caller::Async)?,
+                Some(FetchOutcome::Discarded) | None => {}
             }
         }
     }
 
-    /// Returns a result, or the outcome of the fetch that was waited for: none if that still runs.
-    async fn carry_out(
-        self: &Arc<Self>,
-        (decision, pending, started): Decided<Decision<T>>,
-    ) -> ControlFlow<Result<Arc<T>, Error>, (Option<FetchOutcome>, bool)> {
-        // After the decision, which records the access.
-        self.ensure_kept_warm();
-        match decision {
-            Decision::Serve(token) => ControlFlow::Break(Ok(token)),
-            Decision::Fail(error) => ControlFlow::Break(Err(error)),
-            Decision::Wait { soft_deadline, hard_deadline } => {
-                ControlFlow::Continue((self.wait(&pending, soft_deadline, hard_deadline).await, started))
+    /// Rejects `token` and waits for another one, while other callers still get it.
+    pub(crate) async fn replace(self: &Arc<Self>, token: &Arc<T>) -> Result<Arc<T>, Error> {
+        while let Some(stored) = self.stored_same(token) {
+            let rejected = self.update(|locked, now| locked.state.reject(&stored, now))?;
+            if let Some(generation) = rejected {
+                self.emit(&Event::Invalidated { generation });
+            }
+            let decision = self.decide(Caller::Async, |state, now, can_fetch| match state.rejected() {
+                Some(rejected) if Arc::ptr_eq(rejected, &stored) => state.replace(now, can_fetch),
+                // There is another one already.
+                _ => state.get(now, Duration::ZERO, can_fetch),
+            });
+            drop(stored);
+            let waiting = match decision {
+                ControlFlow::Break(result) => return result,
+                ControlFlow::Continue(waiting) => waiting,
+            };
+            match self.wait(&waiting, Caller::Async).await? {
+                Some(FetchOutcome::Succeeded { insisted: true, .. }) => return Err(self.setup.error(Cause::Rejected)),
+                Some(FetchOutcome::Succeeded { token, expires, .. }) if expires.not_reached(self.clock.now()) => {
+                    return Ok(Arc::clone(token));
+                }
+                Some(FetchOutcome::Failed(error)) => return Err(error.clone()),
+                Some(FetchOutcome::Lost) => self.check_runtime(&waiting, Caller::Async)?,
+                Some(FetchOutcome::Succeeded { .. } | FetchOutcome::Discarded) | None => {}
             }
         }
+        self.get(Duration::ZERO, Caller::Async).await
     }
 
     /// Starts the keep-warm task if it is configured and does not run.
@@ -89,7 +131,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
         }
         let mut task = lock(&self.keep_warm_task);
         if task.as_ref().is_none_or(Task::is_finished)
-            && let Some(runtime) = self.runtime()
+            && let Some(runtime) = self.runtime(false)
         {
             *task = Some(runtime.spawn(Self::run_keep_warm(Arc::downgrade(self))));
         }
@@ -98,85 +140,106 @@ impl<T: Send + Sync + 'static> Inner<T> {
     /// Holds no handle while it waits, so that it ends with the last one.
     async fn run_keep_warm(inner: Weak<Self>) {
         while let Some(inner) = inner.upgrade() {
-            match inner.decide(State::keep_warm) {
-                (KeepWarm::Wait, pending, _) => {
+            let has_subscribers = inner.generations.receiver_count() > 0;
+            let runtime = inner.runtime(false);
+            let (decision, pending, _) = inner.start(runtime, |state, now| state.keep_warm(now, has_subscribers));
+            match (decision, pending) {
+                (KeepWarm::Wait, Some(pending)) => {
+                    let clock = inner.clock.clone();
                     drop(inner);
-                    pending.outcome.wait().await;
+                    if let FetchOutcome::Lost = pending.outcome.wait().await {
+                        // Its runtime is shutting down. If that is the runtime of this task too, the task ends here.
+                        drop(pending);
+                        clock.sleep_until(clock.now().monotonic().saturating_add(MIN_INTERVAL)).await;
+                    }
                 }
-                (KeepWarm::Sleep(until), ..) => {
+                (KeepWarm::Sleep(until), _) => {
                     let sleep = inner.clock.sleep_until(until);
                     drop(inner);
                     sleep.await;
                 }
-                (KeepWarm::Stop, ..) => return,
+                (KeepWarm::Stop | KeepWarm::Wait, _) => return,
             }
         }
     }
 
-    fn decide<D>(self: &Arc<Self>, decide: impl FnOnce(&mut State<T>, TimePoint) -> D) -> Decided<D> {
-        let (overdue, decision, pending, started) = self.update(|locked, now| {
-            let overdue = self.fail_overdue(locked, now);
+    /// Decides for a caller: a result, or a fetch to wait for.
+    fn decide(
+        self: &Arc<Self>,
+        caller: Caller,
+        decide: impl FnOnce(&mut State<T>, TimePoint, bool) -> Decision<T>,
+    ) -> ControlFlow<Result<Arc<T>, Error>, Waiting<T>> {
+        let runtime = self.runtime(caller == Caller::Blocking);
+        let can_fetch = runtime.is_some();
+        let (decision, pending, started_in) = self.start(runtime, |state, now| decide(state, now, can_fetch));
+        // After the decision, which records the access.
+        self.ensure_kept_warm();
+        match (decision, pending) {
+            (Decision::Serve(token), _) => ControlFlow::Break(Ok(token)),
+            (Decision::Fail(error), _) => ControlFlow::Break(Err(error)),
+            (Decision::Wait { soft_deadline }, Some(pending)) => {
+                ControlFlow::Continue(Waiting { pending, soft_deadline, started_in })
+            }
+            // Only while a fetch is in flight there is a decision to wait.
+            (Decision::Wait { .. }, None) => ControlFlow::Break(Err(self.setup.error(Cause::NoRuntime))),
+        }
+    }
+
+    /// Makes a decision, and spawns the fetch that it starts.
+    fn start<D>(
+        self: &Arc<Self>,
+        runtime: Option<Runtime>,
+        decide: impl FnOnce(&mut State<T>, TimePoint) -> D,
+    ) -> (D, Option<Arc<PendingFetch<T>>>, Option<Runtime>) {
+        let (decision, pending, started) = self.update(|locked, now| {
+            // After a fork nothing runs it.
+            if let Some(lost) = locked.pending.take_if(|pending| pending.is_of_another_process()) {
+                locked.state.abandon(lost.id);
+            }
             let decision = decide(&mut locked.state, now);
-            let new = locked.state.in_flight().filter(|in_flight| in_flight.id != locked.pending.id);
+            let current = locked.pending.as_ref().map(|pending| pending.id);
+            let new = locked.state.in_flight().filter(|in_flight| current != Some(in_flight.id));
             if let Some(in_flight) = new {
-                locked.pending = Arc::new(PendingFetch::new(in_flight.id, in_flight.reason, in_flight.not_before));
+                locked.pending = Some(Arc::new(PendingFetch::new(in_flight.id, in_flight.reason)));
             }
-            (overdue, decision, Arc::clone(&locked.pending), new.is_some())
+            (decision, locked.pending.clone(), new.is_some())
         });
-        self.report_overdue(overdue);
-        if started {
-            fetch::spawn(self, &pending);
+        match (&pending, started, runtime) {
+            (Some(pending), true, Some(runtime)) => {
+                fetch::spawn(self, pending, &runtime);
+                (decision, Some(Arc::clone(pending)), Some(runtime))
+            }
+            _ => (decision, pending, None),
         }
-        (decision, pending, started)
     }
 
-    /// Waits for the outcome of a fetch, or until a deadline.
-    async fn wait(
+    /// Waits for the outcome of a fetch. `None` once the soft deadline is reached.
+    async fn wait<'a>(
         &self,
-        pending: &PendingFetch,
-        soft_deadline: Option<Duration>,
-        hard_deadline: Duration,
-    ) -> Option<FetchOutcome> {
-        let until = match (soft_deadline, Runtime::current()) {
-            (Some(soft_deadline), _) => soft_deadline.min(hard_deadline),
-            // The fetch may be in a runtime that is not driven any more.
-            (None, Some(current)) if !pending.is_on(&current) => hard_deadline,
-            (None, _) => return Some(pending.outcome.wait().await.clone()),
-        };
+        waiting: &'a Waiting<T>,
+        caller: Caller,
+    ) -> Result<Option<&'a FetchOutcome<T>>, Error> {
+        let outcome = &waiting.pending.outcome;
+        if caller == Caller::Blocking && outcome.get().is_none() && in_async_task() {
+            return Err(self.setup.error(Cause::WouldBlock));
+        }
+        let Some(soft_deadline) = waiting.soft_deadline else { return Ok(Some(outcome.wait().await)) };
         // Boxed: most callers do not need it, and many may wait.
-        Box::pin(self.wait_until(pending, until)).await
+        let timed = Box::pin(async {
+            match future::select(pin!(outcome.wait()), self.clock.sleep_until(soft_deadline)).await {
+                Either::Left((outcome, _)) => Some(outcome),
+                Either::Right(_) => outcome.get(),
+            }
+        });
+        Ok(timed.await)
     }
 
-    async fn wait_until(&self, pending: &PendingFetch, until: Duration) -> Option<FetchOutcome> {
-        let sleep = || self.clock.sleep_until(until);
-        let timer = match (Runtime::current(), &self.setup.runtime) {
-            (None, Some(runtime)) => runtime.enter(sleep),
-            _ => sleep(),
-        };
-        if let Either::Left((outcome, _)) = future::select(pin!(pending.outcome.wait()), timer).await {
-            return Some(outcome.clone());
-        }
-        // The fetch is overdue, or no caller waits for it any more and the snapshot has to say so.
-        let overdue = self.update(|locked, now| self.fail_overdue(locked, now));
-        self.report_overdue(overdue);
-        pending.outcome.get().cloned()
-    }
-
-    /// Fails the current fetch if it has timed out and its runtime may not be driven any more. A fetch in the runtime of the
-    /// caller notices its timeout itself.
-    fn fail_overdue(&self, locked: &mut Locked<T>, now: TimePoint) -> Option<(Arc<PendingFetch>, Error, u32)> {
-        if Runtime::current().is_none_or(|current| locked.pending.is_on(&current)) {
-            return None;
-        }
-        let error = locked.state.fail_overdue(now, &self.setup.jitter_sample)?;
-        Some((Arc::clone(&locked.pending), error, locked.state.failures()))
-    }
-
-    fn report_overdue(&self, overdue: Option<(Arc<PendingFetch>, Error, u32)>) {
-        if let Some((pending, error, failures)) = overdue {
-            pending.abort();
-            pending.complete(FetchOutcome::Failed(error.clone()));
-            self.emit(&Event::FetchFailed { error, failures, took: self.setup.config.fetch_timeout });
+    /// An error if another fetch of this caller would be lost too, because its runtime is shutting down.
+    fn check_runtime(&self, waiting: &Waiting<T>, caller: Caller) -> Result<(), Error> {
+        match (&waiting.started_in, self.runtime(caller == Caller::Blocking)) {
+            (Some(_), Some(runtime)) if !waiting.pending.is_on(&runtime) => Ok(()),
+            (Some(_), _) => Err(self.setup.error(Cause::NoRuntime)),
+            (None, _) => Ok(()),
         }
     }
 }

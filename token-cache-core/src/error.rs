@@ -1,24 +1,26 @@
 //! [`Error`]: why there is no token.
 
 use std::error::Error as StdError;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::source::{BoxError, Permanent};
+use crate::source::{BoxError, Permanent, RetryAfter};
 
 /// The reason why a cache could not return a token.
 ///
 /// Cloning is cheap: all callers who waited for one fetch share its error. [`kind`](Self::kind) says what to do about it,
 /// [`source`](StdError::source) is the error of the token source, and [`retry_after`](Self::retry_after) is the time until the
-/// cache fetches again.
+/// cache fetches again. If the source is a cache itself, its kind and its [name](Self::cache_name) are kept.
 ///
 /// `Display` is one sentence and includes the message of the source's error, because many libraries print only the outermost
 /// error. `Debug` adds the rest of the error chain. Neither uses the `Debug` of the source's error, which might contain a token.
+/// Control characters and invisible ones in messages of the source are escaped, so that they cannot forge a log line.
 #[derive(Clone)]
 pub struct Error {
     cause: Arc<Cause>,
+    cache_name: Arc<str>,
     retry_after: Option<Duration>,
 }
 
@@ -28,13 +30,17 @@ pub struct Error {
 pub enum ErrorKind {
     /// The source returned a token that had already expired. Check the issuer, and the clock of this machine.
     AlreadyExpired,
-    /// A fetch was due outside a tokio runtime, or in one that is shutting down. Call from a running runtime.
+    /// A function that the builder got, `expiry_buffer_by` or `token_eq`, panicked. Fix that function.
+    CallbackPanicked,
+    /// A fetch was due outside a tokio runtime, or in one that is shutting down, blocked or not driven. Call from a running
+    /// runtime, or configure one.
     NoRuntime,
     /// The source panicked. Fix the source.
     Panicked,
     /// The source failed, and retrying cannot help. Fix the configuration.
     Permanent,
-    /// The source returned the rejected token again. The cache retries by itself.
+    /// The caller's token was rejected, and there is no other one: the source returned it again, or tokens are rejected one
+    /// after the other. The service that rejects them is the likely cause.
     Rejected,
     /// The source failed. The cache retries by itself.
     Source,
@@ -43,21 +49,29 @@ pub enum ErrorKind {
     /// The source's tokens are not valid for as long as [`get_valid_for`](crate::TokenCache::get_valid_for) requires. Require
     /// less, or configure the issuer.
     TooShort,
+    /// A blocking call would have blocked a thread that runs async tasks. Use the async method there.
+    WouldBlock,
 }
 
 impl Error {
+    pub(crate) fn new(cause: Cause, cache_name: &Arc<str>) -> Self {
+        Self { cause: Arc::new(cause), cache_name: Arc::clone(cache_name), retry_after: None }
+    }
+
     /// Returns the kind of the failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &*self.cause {
-            Cause::AlreadyExpired => ErrorKind::AlreadyExpired,
-            Cause::NoRuntime => ErrorKind::NoRuntime,
+            Cause::AlreadyExpired { .. } => ErrorKind::AlreadyExpired,
+            Cause::CallbackPanicked => ErrorKind::CallbackPanicked,
+            Cause::NoRuntime | Cause::NotDriven(_) => ErrorKind::NoRuntime,
             Cause::Panicked => ErrorKind::Panicked,
             Cause::Permanent(_) => ErrorKind::Permanent,
-            Cause::Rejected => ErrorKind::Rejected,
+            Cause::Rejected | Cause::RejectedTooOften => ErrorKind::Rejected,
             Cause::Source(_) => ErrorKind::Source,
             Cause::TimedOut(_) => ErrorKind::TimedOut,
             Cause::TooShort { .. } => ErrorKind::TooShort,
+            Cause::WouldBlock => ErrorKind::WouldBlock,
         }
     }
 
@@ -67,21 +81,41 @@ impl Error {
         self.retry_after
     }
 
-    /// An error of the source, which is permanent if any error in its chain is marked so.
-    pub(crate) fn from_source(mut error: BoxError) -> Self {
-        let permanent = chain(&*error).any(|error| error.is::<Permanent>());
-        // A marker at the top would hide the type of the error from callers.
+    /// Returns the [name](crate::TokenCacheBuilder::name) of the cache that failed. If caches are sources of others, that is
+    /// the innermost one.
+    #[must_use]
+    pub fn cache_name(&self) -> &str {
+        &self.cache_name
+    }
+
+    /// An error of the source. Marks are found anywhere in its chain; errors of another cache count as marks.
+    pub(crate) fn from_source(mut error: BoxError, cache_name: &Arc<str>) -> Self {
+        let inner = || marked_chain(&*error).find_map(|error| error.downcast_ref::<Self>());
+        let stated = marked_chain(&*error).find_map(|error| error.downcast_ref::<RetryAfter>());
+        let retry_after = stated.map(|mark| mark.duration).or_else(|| inner()?.retry_after);
+        let retry_after = retry_after.map(|duration| duration.min(MAX_RETRY_AFTER));
+        let permanent = marked_chain(&*error).any(|error| error.is::<Permanent>())
+            || inner().is_some_and(|inner| inner.kind() == ErrorKind::Permanent);
+        // A mark at the top would hide the type of the error from callers.
         let error = loop {
-            match error.downcast::<Permanent>() {
-                Ok(marker) => error = marker.0,
-                Err(error) => break error,
+            error = match error.downcast::<Permanent>() {
+                Ok(mark) => mark.0,
+                Err(error) => match error.downcast::<RetryAfter>() {
+                    Ok(mark) => mark.error,
+                    Err(error) => break error,
+                },
             }
         };
-        if permanent { Cause::Permanent(error).into() } else { Cause::Source(error).into() }
+        match error.downcast::<Self>() {
+            Ok(inner) if !permanent || inner.kind() == ErrorKind::Permanent => Self { retry_after, ..*inner },
+            Ok(inner) => Self { retry_after, ..Self::new(Cause::Permanent(inner), cache_name) },
+            Err(error) if permanent => Self { retry_after, ..Self::new(Cause::Permanent(error), cache_name) },
+            Err(error) => Self { retry_after, ..Self::new(Cause::Source(error), cache_name) },
+        }
     }
 
     pub(crate) fn with_retry_after(&self, retry_after: Duration) -> Self {
-        Self { cause: Arc::clone(&self.cause), retry_after: Some(retry_after) }
+        Self { retry_after: Some(retry_after), ..self.clone() }
     }
 }
 
@@ -90,20 +124,32 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (d
     iter::successors(Some(error), |&error| error.source())
 }
 
+/// The same, with the errors that a mark is transparent for.
+fn marked_chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    iter::successors(Some(error), |&error| {
+        let permanent = error.downcast_ref::<Permanent>().map(|mark| &mark.0);
+        let marked = permanent.or_else(|| error.downcast_ref::<RetryAfter>().map(|mark| &mark.error));
+        marked.map(|error| &**error as &(dyn StdError + 'static)).or_else(|| error.source())
+    })
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self.cache_name != *DEFAULT_NAME {
+            write!(Escaped(f), "{}: ", self.cache_name)?;
+        }
         self.cause.fmt(f)?;
         if let Some(wait) = self.retry_after {
             write!(f, " (next attempt in {wait:.1?})")?;
         }
-        self.source().map_or(Ok(()), |source| write!(f, ": {source}"))
+        self.source().map_or(Ok(()), |source| write!(Escaped(f), ": {source}"))
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")?;
-        chain(self).skip(2).try_for_each(|error| write!(f, ": {error}"))
+        chain(self).skip(2).try_for_each(|error| write!(Escaped(f), ": {error}"))
     }
 }
 
@@ -115,22 +161,30 @@ impl StdError for Error {
 
 #[derive(thiserror::Error)]
 pub(crate) enum Cause {
-    #[error("the token source returned a token that had already expired")]
-    AlreadyExpired,
+    #[error("the token source returned a token that had expired {ago:.1?} before: check the clock of this machine")]
+    AlreadyExpired { ago: Duration },
+    #[error("a function that was given to the builder of the cache panicked")]
+    CallbackPanicked,
     #[error("a token must be fetched, but there is no running tokio runtime on this thread")]
     NoRuntime,
+    #[error("the fetch of a token did not start within {0:?}: its runtime is blocked, not driven, or of another process")]
+    NotDriven(Duration),
     #[error("the token source panicked")]
     Panicked,
     #[error("the token source failed permanently")]
     Permanent(#[source] BoxError),
     #[error("the token source returned the rejected token again")]
     Rejected,
+    #[error("the token was rejected shortly after another one, so it is not replaced yet")]
+    RejectedTooOften,
     #[error("the token source failed")]
     Source(#[source] BoxError),
     #[error("the token source did not answer within {0:?}")]
     TimedOut(Duration),
     #[error("a token valid for {required:?} is required, but the source's token is valid for {available:.1?}")]
     TooShort { required: Duration, available: Duration },
+    #[error("a token must be fetched, but waiting for it would block a thread that runs async tasks")]
+    WouldBlock,
 }
 
 // Required by thiserror. A derived `Debug` would print that of the source's error.
@@ -140,8 +194,30 @@ impl fmt::Debug for Cause {
     }
 }
 
-impl From<Cause> for Error {
-    fn from(cause: Cause) -> Self {
-        Self { cause: Arc::new(cause), retry_after: None }
+/// Escapes control characters, and those that are invisible or change the direction of the text.
+struct Escaped<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl Write for Escaped<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|c| match c {
+            '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}' => write!(self.0, "{}", c.escape_unicode()),
+            c if c.is_control() => write!(self.0, "{}", c.escape_default()),
+            c => self.0.write_char(c),
+        })
     }
 }
+
+/// The name of a cache that was given none. It says nothing, so errors do not show it.
+pub(crate) const DEFAULT_NAME: &str = "token";
+
+/// An issuer that asks for more is not believed: the cache would be disabled.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);

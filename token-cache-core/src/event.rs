@@ -40,7 +40,15 @@ pub enum Event {
         /// The number of the token.
         generation: u64,
     },
-    /// A caller invalidated the stored token.
+    /// A caller stored a token that comes from elsewhere.
+    #[non_exhaustive]
+    Stored {
+        /// The number of the token.
+        generation: u64,
+        /// The time until the token expires. `None` if it never does.
+        remaining: Option<Duration>,
+    },
+    /// A caller rejected the stored token, with `invalidate` or `replace`.
     #[non_exhaustive]
     Invalidated {
         /// The number of the token.
@@ -59,7 +67,7 @@ pub enum FetchReason {
     Empty,
     /// The token had expired.
     Expired,
-    /// The token had been invalidated.
+    /// The token had been rejected.
     Invalidated,
     /// The remaining lifetime was less than the `expiry_buffer`.
     NearExpiry,

@@ -1,4 +1,4 @@
-//! The task of one fetch, and the guard that completes it if the task is dropped.
+//! The task of one fetch, the guard that completes it if the task is dropped, and its watchdog.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -6,38 +6,54 @@ use std::sync::{Arc, Weak};
 
 use futures::FutureExt;
 use futures::future::{self, Either};
+use tokio::sync::oneshot;
 
 use crate::clock::{Clock, TimePoint};
+use crate::deadline::Deadline;
 use crate::error::{Cause, Error};
 use crate::event::Event;
 use crate::inner::{Inner, Setup};
 use crate::pending::PendingFetch;
-use crate::state::FetchOutcome;
+use crate::rt::{Background, Runtime, grace_period, lock};
+use crate::state::{FetchId, FetchOutcome, MAX_SLEEP, NewToken, SameAsRejected};
 use crate::telemetry;
 use crate::token::TemporaryToken;
 
-/// Spawns the task of a fetch. Without a runtime the fetch is lost.
-pub(crate) fn spawn<T: Send + Sync + 'static>(inner: &Arc<Inner<T>>, pending: &Arc<PendingFetch>) {
+/// Spawns the task of a fetch, and the watchdog that fails the fetch if its runtime does not run the task.
+pub(crate) fn spawn<T: Send + Sync + 'static>(
+    inner: &Arc<Inner<T>>,
+    pending: &Arc<PendingFetch<T>>,
+    runtime: &Runtime,
+) {
     // The task holds no handle, so that the cache can be dropped while it runs. The guard is created before the task, so
     // that a task that is dropped before its first poll is noticed too.
     let guard = FetchGuard { inner: Arc::downgrade(inner), pending: Arc::clone(pending), completed: false };
-    if let Some(runtime) = inner.runtime() {
-        // It is spawned once.
-        let _ = pending.task.set(runtime.spawn(run_fetch(guard)));
+    // Both are spawned once.
+    let _ = pending.task.set(runtime.spawn(run_fetch(guard)));
+    if let Some(timers) = Background::timers() {
+        let (watchdog, ended) = oneshot::channel();
+        let _ = pending.watchdog.set(watchdog);
+        timers.spawn(watch(Arc::downgrade(inner), pending.id, ended));
+        lock(&inner.threads).timers = Some(timers);
     }
 }
 
 async fn run_fetch<T: Send + Sync + 'static>(guard: FetchGuard<T>) {
     let Some(setup) = guard.inner.upgrade().map(|inner| Arc::clone(&inner.setup)) else { return };
-    let (clock, not_before) = (&setup.clock, guard.pending.not_before);
-    if clock.now().monotonic() < not_before {
-        clock.sleep_until(not_before).await;
-    }
-    let started = clock.now();
+    let clock = &setup.clock;
+    let started = loop {
+        let now = clock.now();
+        let Some(not_before) = guard.not_before() else { return };
+        if not_before.is_reached(now) {
+            break now;
+        }
+        // Not longer, because it may be reached on the other clock.
+        clock.sleep_until(not_before.monotonic().min(now.monotonic().saturating_add(MAX_SLEEP))).await;
+    };
     if guard.begin(started) {
         let fetch = fetch_with_timeout(&setup, started);
-        let result = telemetry::fetch(&setup.name, guard.pending.reason, fetch).await;
-        guard.complete(started, result);
+        let result = telemetry::fetch(&setup.config.name, guard.pending.reason, fetch).await;
+        guard.complete(started, result.and_then(|token| setup.new_token(token, started)));
     }
 }
 
@@ -51,20 +67,44 @@ async fn fetch_with_timeout<T: Send + Sync + 'static>(
     let fetch_timeout = setup.config.fetch_timeout;
     let timeout = setup.clock.sleep_until(started.monotonic().saturating_add(fetch_timeout));
     match future::select(pin!(fetch), timeout).await {
-        Either::Left((Ok(result), _)) => result.map_err(Error::from_source),
-        Either::Left((Err(_), _)) => Err(Cause::Panicked.into()),
-        Either::Right(((), _)) => Err(Cause::TimedOut(fetch_timeout).into()),
+        Either::Left((Ok(result), _)) => result.map_err(|error| Error::from_source(error, &setup.config.name)),
+        Either::Left((Err(_), _)) => Err(setup.error(Cause::Panicked)),
+        Either::Right(((), _)) => Err(setup.error(Cause::TimedOut(fetch_timeout))),
     }
+}
+
+/// Fails the fetch if it has timed out and its task does not notice: the runtime is blocked, for example, or not driven.
+///
+/// Runs in a thread of this crate. The task gets a grace period, because it usually does notice.
+async fn watch<T: Send + Sync + 'static>(inner: Weak<Inner<T>>, id: FetchId, ended: oneshot::Receiver<()>) {
+    let overdue = async {
+        while let Some(inner_now) = inner.upgrade() {
+            let Some(deadline) = inner_now.hard_deadline(id) else { return };
+            let sleep = inner_now.clock.sleep_until(deadline);
+            drop(inner_now);
+            sleep.await;
+            grace_period().await;
+            if let Some(inner) = inner.upgrade() {
+                inner.fail_overdue(id);
+            }
+        }
+    };
+    future::select(pin!(overdue), ended).await;
 }
 
 /// Completes the fetch for its waiters, also if its task is dropped.
 struct FetchGuard<T> {
     inner: Weak<Inner<T>>,
-    pending: Arc<PendingFetch>,
+    pending: Arc<PendingFetch<T>>,
     completed: bool,
 }
 
 impl<T> FetchGuard<T> {
+    fn not_before(&self) -> Option<Deadline> {
+        let in_flight = self.inner.upgrade()?.read_state(|state, _| state.in_flight())?;
+        (in_flight.id == self.pending.id).then_some(in_flight.not_before)
+    }
+
     fn begin(&self, started: TimePoint) -> bool {
         let Some(inner) = self.inner.upgrade() else { return false };
         let begins = inner.update(|locked, _| locked.state.begin(self.pending.id, started));
@@ -74,25 +114,60 @@ impl<T> FetchGuard<T> {
         begins
     }
 
-    fn complete(mut self, started: TimePoint, result: Result<TemporaryToken<T>, Error>) {
+    fn complete(mut self, started: TimePoint, result: Result<NewToken<T>, Error>) {
         let Some(inner) = self.inner.upgrade() else { return };
         let jitter_sample = (inner.setup.jitter_sample)();
-        let (outcome, status, took) = inner.update(|locked, now| {
-            let outcome = locked.state.complete(self.pending.id, started, now, result, jitter_sample);
-            (outcome, locked.state.status(now), now.monotonic().saturating_sub(started.monotonic()))
-        });
+        let mut result = Some(result);
+        let (outcome, status, took) = loop {
+            // Compared without the lock, because that calls a function of the user.
+            let rejected = inner.read_state(|state, _| state.rejected().cloned());
+            let same = same_as_rejected(&inner.setup, rejected.as_ref(), &mut result);
+            let completed = inner.update(|locked, now| {
+                let unchanged = locked.state.rejected().map(Arc::as_ptr) == rejected.as_ref().map(Arc::as_ptr);
+                let result = if unchanged { result.take() } else { None }?;
+                let outcome = locked.state.complete(self.pending.id, now, result, same, jitter_sample);
+                Some((outcome, locked.state.status(now), now.monotonic().saturating_sub(started.monotonic())))
+            });
+            if let Some(completed) = completed {
+                break completed;
+            }
+        };
         self.completed = true;
+        let failure = match &outcome {
+            FetchOutcome::Failed(error) => Some(error.clone()),
+            // Without a result, or already reported.
+            FetchOutcome::Discarded | FetchOutcome::Lost => return self.pending.complete(outcome),
+            FetchOutcome::Succeeded { .. } => None,
+        };
         // Before the event: a listener must not delay the waiters.
-        self.pending.complete(outcome.clone());
-        match outcome {
-            FetchOutcome::Succeeded => {
-                let (generation, remaining) = (status.generation, status.remaining);
+        self.pending.complete(outcome);
+        let (generation, remaining, failures) = (status.generation, status.remaining, status.failures);
+        match failure {
+            Some(error) => inner.emit(&Event::FetchFailed { error, failures, took }),
+            None => {
                 inner.generations.send_replace(generation);
                 inner.emit(&Event::FetchSucceeded { generation, remaining, took });
             }
-            FetchOutcome::Failed(error) => inner.emit(&Event::FetchFailed { error, failures: status.failures, took }),
-            // Without a result, or already reported.
-            FetchOutcome::Discarded | FetchOutcome::Lost => {}
+        }
+    }
+}
+
+/// Whether the token of a fetch is the rejected one. If the function of the user panics, the fetch has failed.
+fn same_as_rejected<T>(
+    setup: &Setup<T>,
+    rejected: Option<&Arc<T>>,
+    result: &mut Option<Result<NewToken<T>, Error>>,
+) -> SameAsRejected {
+    let (Some(rejected), Some(Ok(new))) = (rejected, &*result) else {
+        return if setup.token_eq.is_some() { SameAsRejected::No } else { SameAsRejected::Unknown };
+    };
+    match setup.are_same(rejected, &new.token) {
+        Ok(Some(true)) => SameAsRejected::Yes,
+        Ok(Some(false)) => SameAsRejected::No,
+        Ok(None) => SameAsRejected::Unknown,
+        Err(error) => {
+            *result = Some(Err(error));
+            SameAsRejected::No
         }
     }
 }

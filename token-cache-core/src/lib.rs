@@ -137,15 +137,15 @@ pub use async_trait::async_trait;
 #[cfg(feature = "tower")]
 pub use crate::bearer::{Bearer, BearerLayer, ReplayBody};
 pub use crate::builder::TokenCacheBuilder;
-pub use crate::cache::{TokenCache, WeakTokenCache};
+pub use crate::cache::{TokenCache, TokenWithTimes, WeakTokenCache};
 pub use crate::clock::{Clock, SystemClock, TimePoint};
 pub use crate::error::{Error, ErrorKind};
 pub use crate::event::{Event, FetchReason};
 #[cfg(token_cache_loom)]
 #[doc(hidden)]
 pub use crate::rt::block_on;
-pub use crate::source::{BoxError, TokenSource, permanent, source_fn};
-pub use crate::status::{Freshness, Status};
+pub use crate::source::{BoxError, TokenSource, permanent, retry_after, source_fn};
+pub use crate::status::{FetchState, Freshness, Status};
 pub use crate::subscription::Subscription;
 pub use crate::token::TemporaryToken;
 pub use crate::view::View;

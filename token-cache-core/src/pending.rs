@@ -1,7 +1,8 @@
 //! [`PendingFetch`]: one fetch, many waiters.
 
 use std::sync::OnceLock;
-use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use crate::event::FetchReason;
 use crate::rt::{Runtime, SetOnce, Task};
@@ -9,29 +10,32 @@ use crate::state::{FetchId, FetchOutcome};
 
 /// A fetch that runs in a task, and whose outcome any number of callers can wait for.
 #[derive(Debug)]
-pub(crate) struct PendingFetch {
+pub(crate) struct PendingFetch<T> {
     pub(crate) id: FetchId,
     pub(crate) reason: FetchReason,
-    /// The earliest start, in monotonic time.
-    pub(crate) not_before: Duration,
-    pub(crate) outcome: SetOnce<FetchOutcome>,
+    pub(crate) outcome: SetOnce<FetchOutcome<T>>,
     /// Empty until the fetch is spawned.
     pub(crate) task: OnceLock<Task>,
+    /// Dropped with the last waiter: then nobody needs the watchdog.
+    pub(crate) watchdog: OnceLock<oneshot::Sender<()>>,
 }
 
-impl PendingFetch {
-    pub(crate) fn new(id: FetchId, reason: FetchReason, not_before: Duration) -> Self {
-        Self { id, reason, not_before, outcome: SetOnce::new(), task: OnceLock::new() }
+impl<T> PendingFetch<T> {
+    pub(crate) fn new(id: FetchId, reason: FetchReason) -> Self {
+        Self { id, reason, outcome: SetOnce::new(), task: OnceLock::new(), watchdog: OnceLock::new() }
     }
 
     /// Wakes all waiters. The first outcome counts.
-    pub(crate) fn complete(&self, outcome: FetchOutcome) {
+    pub(crate) fn complete(&self, outcome: FetchOutcome<T>) {
         let _ = self.outcome.set(outcome);
     }
 
-    /// Whether the fetch makes progress whenever `runtime` does.
     pub(crate) fn is_on(&self, runtime: &Runtime) -> bool {
         self.task.get().is_some_and(|task| task.is_on(runtime))
+    }
+
+    pub(crate) fn is_of_another_process(&self) -> bool {
+        self.task.get().is_some_and(Task::is_of_another_process)
     }
 
     pub(crate) fn abort(&self) {

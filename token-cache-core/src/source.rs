@@ -1,7 +1,9 @@
 //! [`TokenSource`]: fetches new tokens.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -14,6 +16,9 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// A source does not cache, share or time out: the cache does that, with
 /// [`fetch_timeout`](crate::TokenCacheBuilder::fetch_timeout). Retries within one fetch are up to the source.
+///
+/// A source must not hold a handle of its own cache: neither would ever be dropped. A
+/// [`WeakTokenCache`](crate::WeakTokenCache) is fine.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -48,6 +53,15 @@ pub trait TokenSource: Send + Sync + 'static {
 
 #[async_trait]
 impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
+    type Token = S::Token;
+
+    async fn fetch(&self) -> Result<TemporaryToken<Self::Token>, BoxError> {
+        (**self).fetch().await
+    }
+}
+
+#[async_trait]
+impl<S: TokenSource + ?Sized> TokenSource for Box<S> {
     type Token = S::Token;
 
     async fn fetch(&self) -> Result<TemporaryToken<Self::Token>, BoxError> {
@@ -95,15 +109,45 @@ where
     }
 }
 
-/// Marks an error as permanent: retrying cannot help, because a role does not exist or a key was revoked.
+/// Marks an error as permanent: retrying cannot help, because a role does not exist or a secret is wrong.
 ///
 /// Callers get [`ErrorKind::Permanent`](crate::ErrorKind::Permanent), also if the marked error is wrapped in others. The cache
-/// fetches again after the same backoff as for other errors, so it recovers once the cause is fixed.
+/// keeps fetching, so it recovers once the cause is fixed, but backs off up to the
+/// [`max_backoff`](crate::TokenCacheBuilder::max_backoff) even while it has no token: some issuers lock an account after
+/// repeated failures. [`TokenCache::refresh`](crate::TokenCache::refresh) does not wait for that.
 pub fn permanent(error: impl Into<BoxError>) -> BoxError {
     Box::new(Permanent(error.into()))
 }
 
-/// A marker. It is transparent in messages and error chains.
+/// Marks an error with the time for which the issuer asked to be left alone, as `Retry-After` in HTTP does
+/// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)).
+///
+/// The cache does not fetch again before that, unless a caller [refreshes](crate::TokenCache::refresh) it.
+/// [`Error::retry_after`](crate::Error::retry_after) returns it to callers. At most one day is waited.
+pub fn retry_after(error: impl Into<BoxError>, duration: Duration) -> BoxError {
+    Box::new(RetryAfter { error: error.into(), duration })
+}
+
+/// A mark. It is transparent in messages and error chains.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub(crate) struct Permanent(pub(crate) BoxError);
+
+/// A mark. It is transparent in messages and error chains.
+#[derive(Debug)]
+pub(crate) struct RetryAfter {
+    pub(crate) error: BoxError,
+    pub(crate) duration: Duration,
+}
+
+impl fmt::Display for RetryAfter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl StdError for RetryAfter {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.error.source()
+    }
+}

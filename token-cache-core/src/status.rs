@@ -18,14 +18,26 @@ pub struct Status {
     pub remaining: Option<Duration>,
     /// Whether an expired token is returned, because of `stale_if_error`.
     pub serving_expired: bool,
-    /// Whether a fetch runs or waits for its start.
-    pub refreshing: bool,
+    /// Whether a fetch runs.
+    pub fetch: FetchState,
     /// The number of consecutive failed fetches.
     pub failures: u32,
     /// The error of the last fetch, if it failed.
     pub last_error: Option<Error>,
     /// The time until a fetch can start. Zero if it can start now.
     pub next_attempt: Duration,
+}
+
+/// Whether a cache fetches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FetchState {
+    /// It does not.
+    Idle,
+    /// A fetch waits for its start: for the end of the `min_refresh_interval`, or for its runtime.
+    Waiting,
+    /// A fetch runs.
+    Running,
 }
 
 /// The freshness of a stored token, by its remaining lifetime.

@@ -1,6 +1,7 @@
 //! [`Subscription`]: waiting for new tokens.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Weak};
 
 use crate::inner::Inner;
@@ -8,16 +9,21 @@ use crate::rt::watch;
 
 /// The tokens that a cache stores from now on, from [`TokenCache::subscribe`](crate::TokenCache::subscribe).
 ///
-/// A subscription does not fetch and does not keep the cache alive. A slow subscriber may skip tokens but always receives the
+/// A subscription does not fetch and does not keep the cache alive. It counts as a reader for
+/// [`keep_warm`](crate::TokenCacheBuilder::keep_warm). A slow subscriber may skip tokens but always receives the
 /// latest.
 pub struct Subscription<T> {
     inner: Weak<Inner<T>>,
     generations: watch::Receiver<u64>,
+    /// The generation that was returned last, or was stored before the subscription.
+    seen: u64,
 }
 
 impl<T: Send + Sync + 'static> Subscription<T> {
     pub(crate) fn new(inner: &Arc<Inner<T>>) -> Self {
-        Self { inner: Arc::downgrade(inner), generations: inner.generations.subscribe() }
+        let generations = inner.generations.subscribe();
+        let seen = *generations.borrow();
+        Self { inner: Arc::downgrade(inner), generations, seen }
     }
 
     /// Waits for a token that is newer than the last one returned, or than the subscription. Returns `None` once the last
@@ -28,13 +34,20 @@ impl<T: Send + Sync + 'static> Subscription<T> {
         loop {
             self.generations.changed().await.ok()?;
             let inner = self.inner.upgrade()?;
-            // Not a token that was rejected or has expired in the meantime.
-            if let Some(token) = inner.peek() {
-                return Some(token);
+            // Not a token that was invalidated or has expired in the meantime.
+            match inner.peek(|snapshot| (snapshot.generation, Arc::clone(&snapshot.token))) {
+                Some((generation, token)) if generation > self.seen => {
+                    self.seen = generation;
+                    return Some(token);
+                }
+                _ => {}
             }
         }
     }
 }
+
+impl<T> UnwindSafe for Subscription<T> {}
+impl<T> RefUnwindSafe for Subscription<T> {}
 
 impl<T> fmt::Debug for Subscription<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

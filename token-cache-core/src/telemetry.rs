@@ -39,7 +39,8 @@ fn trace(name: &str, event: &Event) {
         Event::ServedExpired { generation } => {
             tracing::warn!(cache = name, generation, "serving expired token: source unavailable");
         }
-        Event::Invalidated { generation } => tracing::info!(cache = name, generation, "token invalidated"),
+        Event::Stored { generation, remaining } => tracing::info!(cache = name, generation, ?remaining, "token stored"),
+        Event::Invalidated { generation } => tracing::info!(cache = name, generation, "token rejected"),
     }
 }
 
@@ -52,7 +53,7 @@ fn count(name: &str, event: &Event) {
         metrics::gauge!("token_cache_failures", "cache" => cache()).set(f64::from(failures));
     };
     match event {
-        Event::FetchStarted { .. } => {}
+        Event::FetchStarted { .. } | Event::Stored { .. } => {}
         Event::FetchSucceeded { took, .. } => fetched("ok", *took, 0),
         Event::FetchFailed { failures, took, .. } => fetched("failed", *took, *failures),
         Event::ServedExpired { .. } => {

@@ -45,10 +45,31 @@ impl<T> TemporaryToken<T> {
     }
 
     /// Sets when the issuer wants the token to be refreshed. For this token it replaces the cache's
-    /// [`expiry_buffer`](crate::TokenCacheBuilder::expiry_buffer).
+    /// [`expiry_buffer`](crate::TokenCacheBuilder::expiry_buffer). Jitter delays the refresh by up to a tenth of the time from
+    /// then to the expiry. A time that has passed when the fetch ends is ignored.
     pub const fn refresh_at(mut self, refresh_at: SystemTime) -> Self {
         self.refresh_at = Some(refresh_at);
         self
+    }
+
+    /// Returns the token.
+    pub const fn value(&self) -> &T {
+        &self.value
+    }
+
+    /// Returns when the token of a fetch that started at `start` expires. `None` if it never does, or later than a
+    /// `SystemTime` can represent.
+    pub fn expires_at(&self, start: SystemTime) -> Option<SystemTime> {
+        match self.expiry {
+            Expiry::At(expires_at) => Some(expires_at),
+            Expiry::In(lifetime) => start.checked_add(lifetime),
+            Expiry::Never => None,
+        }
+    }
+
+    /// Converts the token, and keeps its times, for a source that wraps another one.
+    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> TemporaryToken<U> {
+        TemporaryToken { value: convert(self.value), expiry: self.expiry, refresh_at: self.refresh_at }
     }
 
     /// Returns the token, its expiry and the issuer's refresh time, for a fetch that started at `start`.

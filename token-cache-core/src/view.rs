@@ -1,12 +1,14 @@
 //! [`View`]: a cache whose tokens are converted.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::cache::TokenCache;
 use crate::error::Error;
-use crate::rt::{AtomicArc, Mutex, lock};
+use crate::rt::{AsyncMutex, AtomicArc};
+use crate::snapshot::{Snapshot, Validity};
 
 /// A [`TokenCache`] that returns its tokens converted, from [`TokenCache::view`].
 ///
@@ -21,13 +23,16 @@ pub struct View<T, U> {
 #[repr(align(64))]
 struct Shared<T, U> {
     last: AtomicArc<Conversion<T, U>>,
-    convert: Box<dyn Fn(&T) -> U + Send + Sync>,
-    convert_lock: Mutex<()>,
+    convert: Arc<dyn Fn(&T) -> U + Send + Sync>,
+    /// Callers wait for a conversion without blocking their threads.
+    convert_lock: AsyncMutex<()>,
 }
 
 struct Conversion<T, U> {
     token: Weak<T>,
     converted: Arc<U>,
+    /// Of the snapshot that the token was read from.
+    validity: Arc<Validity>,
 }
 
 impl<T, U> View<T, U>
@@ -35,8 +40,8 @@ where
     T: Send + Sync + 'static,
     U: Send + Sync + 'static,
 {
-    pub(crate) fn new(cache: TokenCache<T>, convert: Box<dyn Fn(&T) -> U + Send + Sync>) -> Self {
-        let shared = Shared { last: AtomicArc::from_pointee(None), convert, convert_lock: Mutex::new(()) };
+    pub(crate) fn new(cache: TokenCache<T>, convert: Arc<dyn Fn(&T) -> U + Send + Sync>) -> Self {
+        let shared = Shared { last: AtomicArc::from_pointee(None), convert, convert_lock: AsyncMutex::new(()) };
         Self { cache, shared: Arc::new(shared) }
     }
 
@@ -52,59 +57,100 @@ where
     pub async fn get(&self) -> Result<Arc<U>, Error> {
         match self.hit() {
             Some(converted) => Ok(converted),
-            None => Box::pin(self.get_converted()).await,
+            None => Box::pin(self.get_converted(Duration::ZERO)).await,
         }
+    }
+
+    /// Returns a token that is valid for at least `min_remaining`, converted. Otherwise as [`TokenCache::get_valid_for`].
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenCache::get_valid_for`].
+    ///
+    /// # Panics
+    ///
+    /// If the conversion panics. The next call converts again.
+    pub async fn get_valid_for(&self, min_remaining: Duration) -> Result<Arc<U>, Error> {
+        Box::pin(self.get_converted(min_remaining)).await
     }
 
     /// What the servable token was converted to.
     #[inline]
     pub(crate) fn hit(&self) -> Option<Arc<U>> {
-        self.cache.inner.read_servable(Duration::ZERO, |token| self.shared.converted(token))?
+        let last = self.shared.last.load();
+        let last = last.as_ref()?;
+        last.validity.is_servable(&self.cache.inner.clock).then(|| Arc::clone(&last.converted))
     }
 
     /// Invalidates the token that `converted` was made from. Otherwise as [`TokenCache::invalidate`].
     pub fn invalidate(&self, converted: &Arc<U>) {
-        if let Some(last) = self.shared.last.load().as_ref()
-            && Arc::ptr_eq(&last.converted, converted)
-            && let Some(token) = last.token.upgrade()
-        {
+        if let Some(token) = self.token_of(converted) {
             self.cache.invalidate(&token);
         }
     }
 
-    async fn get_converted(&self) -> Result<Arc<U>, Error> {
+    /// Rejects the token that `converted` was made from, and waits for another one, converted. Otherwise as
+    /// [`TokenCache::replace`].
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenCache::replace`].
+    ///
+    /// # Panics
+    ///
+    /// If the conversion panics. The next call converts again.
+    pub async fn replace(&self, converted: &Arc<U>) -> Result<Arc<U>, Error> {
+        if let Some(token) = self.token_of(converted) {
+            self.cache.replace(&token).await?;
+        }
+        self.get().await
+    }
+
+    /// Returns a view that converts what this one returns.
+    #[must_use]
+    pub fn view<V, F>(&self, convert: F) -> View<T, V>
+    where
+        V: Send + Sync + 'static,
+        F: Fn(&U) -> V + Send + Sync + 'static,
+    {
+        let first = Arc::clone(&self.shared.convert);
+        View::new(self.cache.clone(), Arc::new(move |token| convert(&first(token))))
+    }
+
+    /// The token of the last conversion.
+    fn token_of(&self, converted: &Arc<U>) -> Option<Arc<T>> {
+        let last = self.shared.last.load();
+        last.as_ref().filter(|last| Arc::ptr_eq(&last.converted, converted))?.token.upgrade()
+    }
+
+    async fn get_converted(&self, min_remaining: Duration) -> Result<Arc<U>, Error> {
         loop {
-            let token = self.cache.get().await?;
-            if let Some(converted) = self.shared.converted(&token).or_else(|| self.convert(&token)) {
+            let token = self.cache.get_valid_for(min_remaining).await?;
+            let _guard = self.shared.convert_lock.lock().await;
+            // Otherwise the cache has replaced the token, and the newer one may already be converted.
+            if let Some(converted) = self.cache.inner.snapshot_of(&token, |snapshot| self.convert(snapshot)) {
                 return Ok(converted);
             }
         }
     }
 
-    /// Converts `token`, unless the cache has replaced it: a newer one may already be converted.
-    fn convert(&self, token: &Arc<T>) -> Option<Arc<U>> {
-        let _guard = lock(&self.shared.convert_lock);
-        if let Some(converted) = self.shared.converted(token) {
-            return Some(converted);
-        }
-        if !self.cache.inner.is_current(token) {
-            return None;
-        }
-        let converted = Arc::new((self.shared.convert)(token));
-        let conversion = Conversion { token: Arc::downgrade(token), converted: Arc::clone(&converted) };
+    /// Converts the token of a snapshot, if that was not done for an earlier snapshot of the same token.
+    fn convert(&self, snapshot: &Snapshot<T>) -> Arc<U> {
+        let last = self.shared.last.load();
+        let last = last.as_ref().filter(|last| last.token.as_ptr() == Arc::as_ptr(&snapshot.token));
+        let converted = match last {
+            Some(last) => Arc::clone(&last.converted),
+            None => Arc::new((self.shared.convert)(&snapshot.token)),
+        };
+        let (token, validity) = (Arc::downgrade(&snapshot.token), Arc::clone(&snapshot.validity));
+        let conversion = Conversion { token, converted: Arc::clone(&converted), validity };
         drop(self.shared.last.swap(Some(Arc::new(conversion))));
-        Some(converted)
+        converted
     }
 }
 
-impl<T, U> Shared<T, U> {
-    /// What `token` was converted to, if it was the last one.
-    #[inline]
-    fn converted(&self, token: &Arc<T>) -> Option<Arc<U>> {
-        let last = self.last.load();
-        last.as_ref().filter(|last| last.token.as_ptr() == Arc::as_ptr(token)).map(|last| Arc::clone(&last.converted))
-    }
-}
+impl<T, U> UnwindSafe for View<T, U> {}
+impl<T, U> RefUnwindSafe for View<T, U> {}
 
 impl<T, U> Clone for View<T, U> {
     fn clone(&self) -> Self {
@@ -145,7 +191,7 @@ mod tests {
         let newer = cache.refresh().await.unwrap();
         view.get().await.unwrap();
         cache.invalidate(&newer);
-        assert!(view.convert(&late).is_none());
+        assert!(cache.inner.snapshot_of(&late, |snapshot| view.convert(snapshot)).is_none());
         assert_eq!(conversions.load(Ordering::SeqCst), 2);
     }
 }

@@ -6,8 +6,21 @@ use std::time::Duration;
 use crate::clock::TimePoint;
 use crate::config::Config;
 use crate::deadline::Deadline;
-use crate::error::{Cause, Error};
+use crate::error::Cause;
 use crate::token::TemporaryToken;
+
+/// A token that is not stored yet.
+///
+/// Created without the lock of the cache, because it calls a function of the user.
+pub(crate) struct NewToken<T> {
+    pub(crate) token: Arc<T>,
+    pub(super) expires: Deadline,
+    /// When its fetch started.
+    started: TimePoint,
+    refresh_at: Option<Deadline>,
+    /// By the settings, without jitter.
+    expiry_buffer: Duration,
+}
 
 pub(crate) struct Entry<T> {
     pub(super) token: Arc<T>,
@@ -17,37 +30,74 @@ pub(crate) struct Entry<T> {
     /// The start of TooShort.
     pub(super) too_short: Deadline,
     pub(super) expires: Deadline,
+    /// A caller has rejected it, and gets another one.
+    pub(super) rejected: bool,
+}
+
+/// What the first refresh of a token depends on.
+#[derive(Clone, Copy)]
+pub(super) struct Turn {
+    /// Whether the refresh in the background brought the token when it was due.
+    pub(super) in_turn: bool,
+    /// Whether the issuer has returned the stored token once more, or one that does not live longer.
+    pub(super) repeated: bool,
+    pub(super) jitter_sample: f64,
+}
+
+impl<T> NewToken<T> {
+    /// The token of a fetch that started at `started`.
+    ///
+    /// # Panics
+    ///
+    /// If the user's function does.
+    pub(crate) fn new(config: &Config, token: TemporaryToken<T>, started: TimePoint) -> Self {
+        let (token, expires, refresh_at) = token.into_deadlines(started);
+        let expiry_buffer = expires.remaining(started).map_or(Duration::ZERO, &config.expiry_buffer);
+        Self { token: Arc::new(token), expires, started, refresh_at, expiry_buffer }
+    }
+
+    /// Whether it lives longer than the stored token. A second is lost where issuers state a lifetime in seconds.
+    pub(super) fn outlives(&self, entry: &Entry<T>, now: TimePoint) -> bool {
+        match (self.expires.remaining(now), entry.expires.remaining(now)) {
+            (Some(new), Some(stored)) => new > stored.saturating_add(Duration::from_secs(1)),
+            (None, Some(_)) => true,
+            (_, None) => false,
+        }
+    }
+
+    pub(super) fn into_entry(self, config: &Config, turn: Turn, now: TimePoint) -> Entry<T> {
+        let Self { token, expires, started, .. } = self;
+        let Some(lifetime) = expires.remaining(started) else {
+            let refresh = self.refresh_at.filter(|at| at.not_reached(now)).unwrap_or(Deadline::NEVER);
+            return Entry::new(token, now, refresh, Deadline::NEVER, expires);
+        };
+        let by_buffer = expires.earlier_by(config.with_jitter(self.expiry_buffer, turn.jitter_sample));
+        let refresh = match self.refresh_at {
+            // Added after it: the issuer has no other token before.
+            Some(at) if at.not_reached(now) => {
+                let jittered = at.later_by(config.jitter_of(expires.since(at), turn.jitter_sample));
+                if turn.repeated { jittered.max(by_buffer) } else { jittered }
+            }
+            _ if turn.in_turn || turn.repeated || config.jitter == 0.0 => by_buffer,
+            _ => Deadline::after(started, config.first_refresh(lifetime, self.expiry_buffer, turn.jitter_sample)),
+        };
+        let too_short = expires.earlier_by(config.min_ttl(lifetime));
+        Entry::new(token, now, refresh.min(too_short), too_short, expires)
+    }
 }
 
 impl<T> Entry<T> {
-    /// Creates the entry for the token of a fetch that started at `started`, unless it has expired.
-    pub(crate) fn new(
-        config: &Config,
-        token: TemporaryToken<T>,
-        started: TimePoint,
-        now: TimePoint,
-        jitter_sample: f64,
-    ) -> Result<Self, Error> {
-        let (token, expires, refresh_at) = token.into_deadlines(started);
-        if !expires.not_reached(now) {
-            return Err(Cause::AlreadyExpired.into());
-        }
-        let (refresh, too_short) = match expires.remaining(started) {
-            None => (refresh_at.unwrap_or(Deadline::NEVER), Deadline::NEVER),
-            Some(lifetime) => {
-                let buffer = || expires.earlier_by(config.expiry_buffer(lifetime, jitter_sample));
-                (refresh_at.unwrap_or_else(buffer), expires.earlier_by(config.min_ttl(lifetime)))
-            }
-        };
-        Ok(Self { token: Arc::new(token), stored_at: now, refresh: refresh.min(too_short), too_short, expires })
+    const fn new(
+        token: Arc<T>,
+        stored_at: TimePoint,
+        refresh: Deadline,
+        too_short: Deadline,
+        expires: Deadline,
+    ) -> Self {
+        Self { token, stored_at, refresh, too_short, expires, rejected: false }
     }
 
-    /// Whether the token was valid for at least `duration` when it was stored.
-    pub(super) fn was_valid_for(&self, duration: Duration) -> bool {
-        self.expires.has_at_least(duration, self.stored_at)
-    }
-
-    pub(super) fn too_short(&self, required: Duration, now: TimePoint) -> Error {
-        Cause::TooShort { required, available: self.expires.remaining(now).unwrap_or(Duration::MAX) }.into()
+    pub(super) fn too_short(&self, required: Duration, now: TimePoint) -> Cause {
+        Cause::TooShort { required, available: self.expires.remaining(now).unwrap_or(Duration::MAX) }
     }
 }

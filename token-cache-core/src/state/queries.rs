@@ -1,14 +1,25 @@
 //! What follows from the state for readers, for `status` and for the keep-warm task.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::freshness::FetchDue;
-use super::{InFlight, State};
+use super::{Displaced, InFlight, State};
 use crate::clock::TimePoint;
+use crate::config::MIN_INTERVAL;
 use crate::deadline::Deadline;
 use crate::error::Error;
-use crate::status::{Freshness, Status};
+use crate::status::{FetchState, Freshness, Status};
+
+/// What readers see.
+pub(crate) struct Serving<T> {
+    pub(crate) token: Arc<T>,
+    pub(crate) generation: u64,
+    pub(crate) expires: Deadline,
+    /// Until when readers can return the token without a decision.
+    pub(crate) serve_until: Deadline,
+}
 
 /// What the keep-warm task has to do.
 pub(crate) enum KeepWarm {
@@ -24,38 +35,49 @@ impl<T> State<T> {
     /// What a caller gets after a fetch that did not help. `None` if there is no token, but another fetch may help.
     pub(crate) fn fallback(&self, now: TimePoint, min_remaining: Duration) -> Option<Result<Arc<T>, Error>> {
         let row = self.freshness_row(now);
-        match row.usable_for(min_remaining, now) {
+        let usable = row.usable?;
+        match usable.token_for(min_remaining, now) {
             Some((token, _)) => Some(Ok(token)),
             None if row.freshness == Freshness::Expired => None,
-            None => row.usable.map(|(entry, _)| Err(entry.too_short(min_remaining, now))),
+            None => Some(Err(self.error(usable.entry.too_short(min_remaining, now)))),
         }
     }
 
-    /// The stored token, until when readers can return it without a decision, and its expiry.
-    pub(crate) fn serving(&self, now: TimePoint) -> Option<(Arc<T>, Deadline, Deadline)> {
+    pub(crate) fn serving(&self, now: TimePoint) -> Option<Serving<T>> {
         let entry = self.entry.as_ref()?;
         let row = self.freshness_row(now);
         let next_decision = match &self.in_flight {
-            Some(in_flight) => in_flight.hard_deadline(&self.config),
-            None => self.next_attempt(),
+            Some(in_flight) => Deadline::at_monotonic(in_flight.hard_deadline(&self.config)),
+            None => self.next_attempt(now),
         };
         let serve_until = match (row.usable, row.fetch) {
             (None, _) => Deadline::PAST,
             (Some(_), FetchDue::No) => row.ends,
             (Some(_), FetchDue::First) if self.has_waiters(now) => Deadline::PAST,
-            (Some(_), FetchDue::Background | FetchDue::First) => row.ends.min(Deadline::at_monotonic(next_decision)),
+            (Some(_), FetchDue::Background | FetchDue::First) => row.ends.min(next_decision),
         };
         let serve_until = match self.config.keep_warm {
             // Readers must ask for a decision now and then, so that `last_access` is known.
             Some(idle) => serve_until.min(Deadline::at_monotonic(self.last_access.saturating_add(idle / 2))),
             None => serve_until,
         };
-        Some((Arc::clone(&entry.token), serve_until, entry.expires))
+        let (token, generation, expires) = (Arc::clone(&entry.token), self.generation, entry.expires);
+        Some(Serving { token, generation, expires, serve_until })
     }
 
     /// Whether callers who have a usable token still wait for the current fetch.
     fn has_waiters(&self, now: TimePoint) -> bool {
         self.in_flight.is_some_and(|in_flight| in_flight.soft_deadline.is_none_or(|end| now.monotonic < end))
+    }
+
+    /// The token that the next one must differ from.
+    pub(crate) fn rejected(&self) -> Option<&Arc<T>> {
+        let rejected = self.entry.as_ref().filter(|entry| entry.rejected).map(|entry| &entry.token);
+        rejected.or(self.rejected.as_ref())
+    }
+
+    pub(crate) fn stored(&self) -> Option<&Arc<T>> {
+        self.entry.as_ref().map(|entry| &entry.token)
     }
 
     pub(crate) fn status(&self, now: TimePoint) -> Status {
@@ -66,10 +88,14 @@ impl<T> State<T> {
             age: self.entry.as_ref().map(|entry| now.monotonic.saturating_sub(entry.stored_at.monotonic)),
             remaining: self.entry.as_ref().and_then(|entry| entry.expires.remaining(now)),
             serving_expired: row.freshness == Freshness::Expired && row.usable.is_some(),
-            refreshing: self.in_flight.is_some(),
+            fetch: match self.in_flight {
+                None => FetchState::Idle,
+                Some(InFlight { started: None, .. }) => FetchState::Waiting,
+                Some(InFlight { started: Some(_), .. }) => FetchState::Running,
+            },
             failures: self.failures(),
             last_error: self.failure.as_ref().map(|failure| failure.error.clone()),
-            next_attempt: self.next_attempt().saturating_sub(now.monotonic),
+            next_attempt: self.next_attempt(now).remaining(now).unwrap_or(Duration::MAX),
         }
     }
 
@@ -82,22 +108,32 @@ impl<T> State<T> {
         })
     }
 
-    /// What to do so that the next caller finds a fresh token.
-    pub(crate) fn keep_warm(&mut self, now: TimePoint) -> KeepWarm {
+    pub(crate) fn take_displaced(&mut self) -> Displaced<T> {
+        mem::take(&mut self.displaced)
+    }
+
+    /// What to do so that the next caller finds a fresh token. A subscriber counts as a reader.
+    pub(crate) fn keep_warm(&mut self, now: TimePoint, has_subscribers: bool) -> KeepWarm {
+        if has_subscribers {
+            self.last_access = now.monotonic;
+        }
         let idle = now.monotonic.saturating_sub(self.last_access);
         if self.config.keep_warm.is_none_or(|max_idle| idle >= max_idle) {
             return KeepWarm::Stop;
         }
         let row = self.freshness_row(now);
         if self.in_flight.is_none() {
-            if matches!(row.fetch, FetchDue::No) {
-                // Not longer: the wall clock may be set, and the token invalidated.
-                return KeepWarm::Sleep(row.ends.monotonic().min(now.monotonic.saturating_add(MAX_SLEEP)));
+            let reason = self.fetch_reason(row.freshness);
+            let next = match row.fetch {
+                FetchDue::No => row.ends,
+                // Not without a pause, if there is no interval and the tokens of the source are always due.
+                _ => self.after(MIN_INTERVAL).max(self.next_attempt(now)),
+            };
+            if next.not_reached(now) {
+                // Not longer: the token may be rejected, and the machine suspended.
+                return KeepWarm::Sleep(next.monotonic().min(now.monotonic.saturating_add(MAX_SLEEP)));
             }
-            if self.next_attempt() > now.monotonic {
-                return KeepWarm::Sleep(self.next_attempt());
-            }
-            self.start_fetch(self.fetch_reason(row.freshness), now.monotonic, None);
+            self.start_fetch(reason, Deadline::PAST);
         }
         KeepWarm::Wait
     }
@@ -115,4 +151,5 @@ impl<T> State<T> {
     }
 }
 
-const MAX_SLEEP: Duration = Duration::from_secs(60);
+/// The longest sleep for a deadline that may be reached earlier on the wall clock.
+pub(crate) const MAX_SLEEP: Duration = Duration::from_secs(5);

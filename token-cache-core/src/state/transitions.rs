@@ -1,112 +1,206 @@
-//! How the state changes: a fetch starts and ends, a token is invalidated.
+//! How the state changes: a fetch starts and ends, a token is stored or rejected.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Entry, Failure, FetchId, InFlight, State};
+use super::entry::Turn;
+use super::{Entry, Failure, FetchDue, FetchId, InFlight, NewToken, State};
 use crate::clock::TimePoint;
+use crate::deadline::Deadline;
 use crate::error::{Cause, Error};
-use crate::token::TemporaryToken;
+use crate::event::FetchReason;
 
 /// How a fetch ended.
-#[derive(Clone, Debug)]
-pub(crate) enum FetchOutcome {
-    /// Its token is stored.
-    Succeeded,
+#[derive(Debug)]
+pub(crate) enum FetchOutcome<T> {
+    /// A token is stored: the one of the fetch or, if that does not live longer than a caller required, the previous one.
+    Succeeded {
+        token: Arc<T>,
+        expires: Deadline,
+        /// The issuer returned the rejected token once more.
+        insisted: bool,
+    },
     Failed(Error),
-    /// It may have returned a token that was invalidated while it ran.
+    /// It may have returned a token that was rejected while it ran.
     Discarded,
     /// Its task was dropped. Nothing is known about the source.
     Lost,
 }
 
-/// Whether two tokens are the same.
-pub(crate) type TokenEq<T> = Box<dyn Fn(&T, &T) -> bool + Send + Sync>;
+/// Whether a new token is the rejected one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SameAsRejected {
+    Yes,
+    No,
+    /// Tokens cannot be compared.
+    Unknown,
+}
 
 impl<T> State<T> {
     /// The fetch starts, unless it was abandoned.
     pub(crate) fn begin(&mut self, id: FetchId, now: TimePoint) -> bool {
         let Some(in_flight) = self.in_flight.as_mut().filter(|in_flight| in_flight.id == id) else { return false };
-        in_flight.started = Some(now.monotonic);
-        self.last_start = Some(now.monotonic);
+        in_flight.started = Some(now);
+        self.last_start = Some(now);
         true
     }
 
-    /// The fetch, which started at `started`, has ended.
+    /// The fetch has ended.
     pub(crate) fn complete(
         &mut self,
         id: FetchId,
-        started: TimePoint,
         now: TimePoint,
-        result: Result<TemporaryToken<T>, Error>,
+        result: Result<NewToken<T>, Error>,
+        same: SameAsRejected,
         jitter_sample: f64,
-    ) -> FetchOutcome {
-        let Some(InFlight { started_before_invalidation, .. }) = self.take_in_flight(id) else {
+    ) -> FetchOutcome<T> {
+        let Some(in_flight) = self.in_flight.take_if(|in_flight| in_flight.id == id) else {
+            self.displaced.tokens.extend(result.map(|new| new.token));
             return FetchOutcome::Lost;
         };
-        let entry = result.and_then(|token| Entry::new(&self.config, token, started, now, jitter_sample));
-        let entry = entry.and_then(|entry| match (&self.rejected, &self.token_eq) {
-            (Some(rejected), Some(eq)) if eq(rejected, &entry.token) => Err(Cause::Rejected.into()),
-            _ => Ok(entry),
-        });
-        let entry = match entry {
-            Ok(entry) => entry,
+        let new = match result.and_then(|new| self.check_expiry(new, now)) {
+            Ok(new) => new,
             Err(error) => return FetchOutcome::Failed(self.record_failure(now, error, jitter_sample)),
         };
-        self.failure = None;
-        if started_before_invalidation && self.token_eq.is_none() {
+        let after_failure = self.forget_failure();
+        if in_flight.started_before_rejection && same != SameAsRejected::No {
+            self.displaced.tokens.push(new.token);
             return FetchOutcome::Discarded;
         }
+        self.last_lifetime = new.expires.remaining(now);
+        // A caller required a longer remaining lifetime than that of a fresh token.
+        if in_flight.reason == FetchReason::TooShort
+            && matches!(self.freshness_row(now).fetch, FetchDue::No)
+            && let Some(Entry { token, expires, .. }) = self.entry.as_ref().filter(|entry| !new.outlives(entry, now))
+        {
+            self.displaced.tokens.push(new.token);
+            return FetchOutcome::Succeeded { token: Arc::clone(token), expires: *expires, insisted: false };
+        }
+        let in_turn = in_flight.reason == FetchReason::NearExpiry && !after_failure;
+        self.insert(new, now, in_turn, same == SameAsRejected::Yes, jitter_sample)
+    }
+
+    /// Stores a token that comes from elsewhere, as if a fetch had just returned it.
+    pub(crate) fn store(
+        &mut self,
+        new: NewToken<T>,
+        now: TimePoint,
+        jitter_sample: f64,
+    ) -> Result<FetchOutcome<T>, Error> {
+        let new = self.check_expiry(new, now)?;
+        self.in_flight = None;
+        self.last_start = Some(now);
+        self.forget_failure();
+        Ok(self.insert(new, now, false, false, jitter_sample))
+    }
+
+    /// Stores the token that the cache is created with.
+    pub(crate) fn seed(&mut self, new: NewToken<T>, now: TimePoint, jitter_sample: f64) {
+        if let Ok(new) = self.check_expiry(new, now) {
+            self.insert(new, now, false, false, jitter_sample);
+        }
+    }
+
+    fn check_expiry(&mut self, new: NewToken<T>, now: TimePoint) -> Result<NewToken<T>, Error> {
+        if new.expires.not_reached(now) {
+            return Ok(new);
+        }
+        self.displaced.tokens.push(new.token);
+        Err(self.error(Cause::AlreadyExpired { ago: new.expires.elapsed(now) }))
+    }
+
+    fn insert(
+        &mut self,
+        new: NewToken<T>,
+        now: TimePoint,
+        in_turn: bool,
+        insisted: bool,
+        jitter_sample: f64,
+    ) -> FetchOutcome<T> {
+        let repeated = self.entry.as_ref().is_some_and(|entry| !new.outlives(entry, now));
+        let entry = new.into_entry(&self.config, Turn { in_turn, repeated, jitter_sample }, now);
+        let (token, expires) = (Arc::clone(&entry.token), entry.expires);
         self.generation += 1;
         self.invalidated = false;
-        self.rejected = None;
-        self.entry = Some(entry);
-        FetchOutcome::Succeeded
+        self.displaced.tokens.extend(self.rejected.take());
+        self.displaced.tokens.extend(self.entry.replace(entry).map(|entry| entry.token));
+        FetchOutcome::Succeeded { token, expires, insisted }
     }
 
     /// The task of the fetch was dropped.
     pub(crate) fn abandon(&mut self, id: FetchId) {
-        self.take_in_flight(id);
+        self.in_flight.take_if(|in_flight| in_flight.id == id);
     }
 
-    /// Fails the current fetch if it has timed out. Its own timer does that, unless its runtime is not driven any more.
-    pub(crate) fn fail_overdue(&mut self, now: TimePoint, jitter_sample: impl FnOnce() -> f64) -> Option<Error> {
-        let overdue = |in_flight: &mut InFlight| now.monotonic >= in_flight.hard_deadline(&self.config);
+    /// Fails the current fetch if it has timed out. Its own timer does that, unless its task does not run.
+    pub(crate) fn fail_overdue(&mut self, id: FetchId, now: TimePoint, jitter_sample: f64) -> Option<Error> {
+        let overdue = |in_flight: &mut InFlight| {
+            in_flight.id == id && now.monotonic >= in_flight.hard_deadline(&self.config)
+        };
         let in_flight = self.in_flight.take_if(overdue)?;
-        self.last_start = Some(in_flight.started.unwrap_or(now.monotonic));
-        let error = Cause::TimedOut(self.config.fetch_timeout).into();
-        Some(self.record_failure(now, error, jitter_sample()))
+        self.last_start = in_flight.started.or(Some(now));
+        let cause = match in_flight.started {
+            Some(_) => Cause::TimedOut(self.config.fetch_timeout),
+            None => Cause::NotDriven(self.config.fetch_timeout),
+        };
+        Some(self.record_failure(now, self.error(cause), jitter_sample))
     }
 
-    /// Removes `token` if it is the stored one, and returns its generation.
-    pub(crate) fn invalidate(&mut self, token: &Arc<T>) -> Option<u64> {
-        let entry = self.entry.take_if(|entry| Arc::ptr_eq(&entry.token, token))?;
+    /// Removes `token` if it is the stored one and its rejection is accepted. Returns its generation.
+    pub(crate) fn invalidate(&mut self, token: &Arc<T>, now: TimePoint) -> Option<u64> {
+        let stored = self.entry.as_ref().filter(|entry| Arc::ptr_eq(&entry.token, token))?;
+        if !stored.rejected {
+            self.accept_rejection(now).ok()?;
+        }
+        let token = self.entry.take()?.token;
         self.invalidated = true;
-        self.rejected = self.token_eq.is_some().then_some(entry.token);
-        if let Some(in_flight) = &mut self.in_flight {
-            in_flight.started_before_invalidation = in_flight.started.is_some();
-        }
-        if let Some(failure) = &mut self.failure {
-            // Without a token the backoff is shorter. It must not end later than callers were told.
-            let backoff =
-                self.config.backoff(failure.consecutive_failures, Some(Duration::ZERO), failure.jitter_sample);
-            failure.backoff_end = failure.backoff_end.min(failure.at.saturating_add(backoff));
-        }
+        if self.comparable { self.rejected = Some(token) } else { self.displaced.tokens.push(token) }
+        self.doubt_in_flight();
         Some(self.generation)
+    }
+
+    /// Marks the stored token as rejected, if it is `token` and the rejection is accepted: a fetch is due, and until it succeeds
+    /// the token is returned to other callers. Returns the generation if it was not marked before.
+    pub(crate) fn reject(&mut self, token: &Arc<T>, now: TimePoint) -> Result<Option<u64>, Error> {
+        match self.entry.as_ref().filter(|entry| Arc::ptr_eq(&entry.token, token)) {
+            Some(entry) if !entry.rejected => {}
+            _ => return Ok(None),
+        }
+        self.accept_rejection(now).map_err(|wait| self.error(Cause::RejectedTooOften).with_retry_after(wait))?;
+        self.doubt_in_flight();
+        self.entry.iter_mut().for_each(|entry| entry.rejected = true);
+        Ok(Some(self.generation))
+    }
+
+    /// The current fetch may return the token that was just rejected.
+    fn doubt_in_flight(&mut self) {
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.started_before_rejection = in_flight.started.is_some();
+        }
     }
 
     /// Returns the error together with the time of the next attempt.
     fn record_failure(&mut self, now: TimePoint, error: Error, jitter_sample: f64) -> Error {
-        let consecutive_failures = self.failures().saturating_add(1);
-        let remaining = self.entry.as_ref().map_or(Some(Duration::ZERO), |entry| entry.expires.remaining(now));
-        let backoff = self.config.backoff(consecutive_failures, remaining, jitter_sample);
-        let (at, backoff_end) = (now.monotonic, now.monotonic.saturating_add(backoff));
-        self.failure = Some(Failure { error: error.clone(), at, consecutive_failures, jitter_sample, backoff_end });
-        self.last_start.get_or_insert(now.monotonic);
-        error.with_retry_after(self.next_attempt().saturating_sub(now.monotonic))
+        let (first, failures) =
+            self.failure.as_ref().map_or((now, 0), |failure| (failure.first, failure.consecutive_failures));
+        self.forget_failure();
+        self.failure = Some(Failure {
+            retry_after: error.retry_after().unwrap_or_default(),
+            error: error.clone(),
+            at: now,
+            first,
+            consecutive_failures: failures.saturating_add(1),
+            jitter_sample,
+        });
+        self.last_start.get_or_insert(now);
+        error.with_retry_after(self.next_attempt(now).remaining(now).unwrap_or(Duration::MAX))
     }
 
-    fn take_in_flight(&mut self, id: FetchId) -> Option<InFlight> {
-        self.in_flight.take_if(|in_flight| in_flight.id == id)
+    /// Returns whether the last fetch had failed.
+    fn forget_failure(&mut self) -> bool {
+        let failure = self.failure.take();
+        let failed = failure.is_some();
+        self.displaced.errors.extend(failure.map(|failure| failure.error));
+        failed
     }
 }
