@@ -52,10 +52,12 @@ impl<T: Send + Sync + 'static> Inner<T> {
                 return Ok(token);
             }
             // The token that the fetch has brought, even if another caller has rejected it since.
-            if let FetchOutcome::Succeeded { token, expires, .. } = outcome
-                && expires.has_at_least(min_remaining, self.clock.now())
-            {
-                return Ok(Arc::clone(token));
+            if let FetchOutcome::Succeeded { token, expires, .. } = outcome {
+                let now = self.clock.now();
+                // A caller who requires no time does not get an expired token either.
+                if expires.not_reached(now) && expires.has_at_least(min_remaining, now) {
+                    return Ok(Arc::clone(token));
+                }
             }
             match (outcome, self.read_state(|state, now| state.fallback(now, min_remaining))) {
                 (_, Some(Ok(token))) => return Ok(token),
