@@ -115,15 +115,21 @@ impl<T: Send + Sync + 'static> Inner<T> {
             };
             match self.wait(&waiting, Caller::Async).await? {
                 Some(FetchOutcome::Succeeded { insisted: true, .. }) => return Err(self.setup.error(Cause::Rejected)),
-                Some(FetchOutcome::Succeeded { token, expires, .. }) if expires.not_reached(self.clock.now()) => {
-                    return Ok(Arc::clone(token));
+                Some(FetchOutcome::Succeeded { token: new, expires, .. }) if expires.not_reached(self.clock.now()) => {
+                    return self.other_than(token, Arc::clone(new));
                 }
                 Some(FetchOutcome::Failed(error)) => return Err(error.clone()),
                 Some(FetchOutcome::Lost) => self.check_runtime(&waiting, Caller::Async)?,
                 Some(FetchOutcome::Succeeded { .. } | FetchOutcome::Discarded) | None => {}
             }
         }
-        self.get(Duration::ZERO, Caller::Async).await
+        let new = self.get(Duration::ZERO, Caller::Async).await?;
+        self.other_than(token, new)
+    }
+
+    /// An error if the new token is the rejected one: the issuer insists on it, or a caller has stored it again.
+    fn other_than(&self, rejected: &Arc<T>, new: Arc<T>) -> Result<Arc<T>, Error> {
+        if self.is_same(rejected, &new) { Err(self.setup.error(Cause::Rejected)) } else { Ok(new) }
     }
 
     /// Starts the keep-warm task if it is configured and does not run.

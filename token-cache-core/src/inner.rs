@@ -178,8 +178,11 @@ impl<T> Inner<T> {
     /// The stored token, if it is the same as `token`.
     pub(crate) fn stored_same(&self, token: &Arc<T>) -> Option<Arc<T>> {
         let stored = self.read_state(|state, _| state.stored().cloned())?;
-        let same = Arc::ptr_eq(&stored, token) || self.setup.are_same(&stored, token).is_ok_and(|same| same == Some(true));
-        same.then_some(stored)
+        self.is_same(&stored, token).then_some(stored)
+    }
+
+    pub(crate) fn is_same(&self, one: &Arc<T>, other: &Arc<T>) -> bool {
+        Arc::ptr_eq(one, other) || self.setup.are_same(one, other).is_ok_and(|same| same == Some(true))
     }
 
     /// When the fetch has timed out, if it is the current one.

@@ -2,12 +2,14 @@
 //! contract. The two must agree at every step.
 //!
 //! `TOKEN_CACHE_MODEL_STEPS` sets the number of steps. A program that fails is shrunk and printed with its seed, and
-//! `TOKEN_CACHE_MODEL_SEED` runs it again. (The jitter of the backoff is random, not derived from the seed.)
+//! `TOKEN_CACHE_MODEL_SEED` runs it again.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod history;
 mod program;
 mod reference;
+mod token;
 mod walk;
 
 use std::collections::hash_map::RandomState;

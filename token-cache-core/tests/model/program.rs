@@ -12,12 +12,13 @@ use proptest::sample::select;
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub(crate) settings: Settings,
+    pub(crate) initial: Option<NewToken>,
     pub(crate) steps: Vec<OrderedStep>,
 }
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.settings)?;
+        write!(f, "{:?}\ninitial: {:?}", self.settings, self.initial)?;
         self.steps.iter().enumerate().try_for_each(|(number, step)| write!(f, "\n{number}: {step:?}"))
     }
 }
@@ -29,6 +30,11 @@ pub(crate) struct Settings {
     pub(crate) min_refresh_interval: Duration,
     pub(crate) max_backoff: Duration,
     pub(crate) fetch_timeout: Duration,
+    pub(crate) stale_if_error: Duration,
+    pub(crate) token_eq: bool,
+    pub(crate) jitter: f64,
+    /// Every random number of the cache, so that the reference can compute what follows from it.
+    pub(crate) jitter_sample: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,18 +54,28 @@ pub(crate) struct OrderedStep {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
     Answer(Answer, Meanwhile),
+    Call(Call, Place),
     Clock(Clocks, By),
     /// A waiting caller is dropped.
     Drop(usize),
-    Get(Place),
-    GetValidFor(Place, MinRemaining),
-    Invalidate(Which),
     /// A runtime is dropped with its tasks, and replaced. Its callers are dropped too, or continue in the new one.
     DropRuntime {
         runtime: usize,
         keep_callers: bool,
     },
-    Refresh(Place),
+    Invalidate(Which),
+    /// A caller stores a token.
+    Store(NewToken),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Call {
+    Get,
+    GetValidFor(MinRemaining),
+    GetView,
+    GetWithTimes,
+    Refresh,
+    Replace(Which),
 }
 
 /// The runtime of a caller.
@@ -72,17 +88,21 @@ pub(crate) enum Place {
 /// The answer to a pending fetch. Without an answer, it times out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Answer {
-    /// The last token again, with the same expiry.
-    Repeat,
-    Fail,
-    FailPermanently,
-    Never(Option<Duration>),
-    Panic,
-    /// A token, and when the issuer wants it to be refreshed.
-    Token {
-        expiry: Lifetime,
-        refresh_in: Option<Duration>,
+    Fail {
+        permanent: bool,
+        retry_after: Option<Duration>,
     },
+    Panic,
+    Token(NewToken),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewToken {
+    /// Whether it is equal to the last one, of which only its expiry may differ.
+    pub(crate) equal: bool,
+    pub(crate) lifetime: Lifetime,
+    /// When the issuer wants it to be refreshed.
+    pub(crate) refresh: Option<Refresh>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +113,15 @@ pub(crate) enum Lifetime {
     Until(Duration),
     /// It expires this long after the start of the fetch.
     In(Duration),
+    /// As the last one.
+    Same,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Refresh {
+    In(Duration),
+    Past(Duration),
 }
 
 /// What happens after the fetch has ended, and before its waiters are polled.
@@ -100,6 +129,7 @@ pub(crate) enum Lifetime {
 pub(crate) enum Meanwhile {
     Nothing,
     Invalidation,
+    Store(NewToken),
     Time(By),
 }
 
@@ -144,7 +174,8 @@ pub(crate) enum Which {
 }
 
 pub(crate) fn programs() -> impl Strategy<Value = Program> {
-    (settings(), vec(ordered_step(), 1..=79)).prop_map(|(settings, steps)| Program { settings, steps })
+    (settings(), option::weighted(0.2, new_token()), vec(ordered_step(), 1..=79))
+        .prop_map(|(settings, initial, steps)| Program { settings, initial, steps })
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
@@ -153,20 +184,28 @@ fn settings() -> impl Strategy<Value = Settings> {
         4 => ms(&[0, 1_000, 10_000, 300_000, 36_000_000]).prop_map(Buffer::Fixed),
         1 => (0_u32..=110).prop_map(Buffer::Percent),
     ];
-    (
-        buffer,
+    let jitter = (select(&[0.0, 0.0, 0.5, 1.0]), select(&[0.0, 0.5, 1.0]));
+    let times = (
         ms(&[0, 1_000, 60_000, 3_600_000]),
         ms(&[0, 100, 1_000, 1_000, 10_000]),
         ms(&[0, 3_000, 60_000, 300_000]),
         ms(&[500, 5_000, 30_000, 300_000]),
-    )
-        .prop_map(|(expiry_buffer, min_ttl, min_refresh_interval, max_backoff, fetch_timeout)| Settings {
+        ms(&[0, 0, 0, 60_000, 3_600_000]),
+    );
+    (buffer, times, any::<bool>(), jitter).prop_map(|(expiry_buffer, times, token_eq, (jitter, jitter_sample))| {
+        let (min_ttl, min_refresh_interval, max_backoff, fetch_timeout, stale_if_error) = times;
+        Settings {
             expiry_buffer,
             min_ttl,
             min_refresh_interval,
             max_backoff,
             fetch_timeout,
-        })
+            stale_if_error,
+            token_eq,
+            jitter,
+            jitter_sample,
+        }
+    })
 }
 
 fn ordered_step() -> impl Strategy<Value = OrderedStep> {
@@ -175,17 +214,27 @@ fn ordered_step() -> impl Strategy<Value = OrderedStep> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        10 => place().prop_map(Step::Get),
-        4 => (place(), min_remaining()).prop_map(|(place, min_remaining)| Step::GetValidFor(place, min_remaining)),
-        2 => place().prop_map(Step::Refresh),
+        20 => (call(), place()).prop_map(|(call, place)| Step::Call(call, place)),
         12 => (answer(), meanwhile()).prop_map(|(answer, meanwhile)| Step::Answer(answer, meanwhile)),
         12 => by().prop_map(|by| Step::Clock(Clocks::Both, by)),
         2 => by().prop_map(|by| Step::Clock(Clocks::Wall, by)),
         1 => duration().prop_map(|duration| Step::Clock(Clocks::WallBack, By::Duration(duration))),
         2 => which().prop_map(Step::Invalidate),
+        1 => new_token().prop_map(Step::Store),
         2 => (0_usize..8).prop_map(Step::Drop),
         1 => (0_usize..2, any::<bool>())
             .prop_map(|(runtime, keep_callers)| Step::DropRuntime { runtime, keep_callers }),
+    ]
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    prop_oneof![
+        10 => Just(Call::Get),
+        4 => min_remaining().prop_map(Call::GetValidFor),
+        2 => Just(Call::GetView),
+        1 => Just(Call::GetWithTimes),
+        2 => Just(Call::Refresh),
+        2 => which().prop_map(Call::Replace),
     ]
 }
 
@@ -194,15 +243,17 @@ fn place() -> impl Strategy<Value = Place> {
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
-    let token = || (lifetime(), option::weighted(0.2, duration()));
+    let fail = (prop::bool::weighted(0.2), option::weighted(0.2, duration()));
     prop_oneof![
-        8 => token().prop_map(|(expiry, refresh_in)| Answer::Token { expiry, refresh_in }),
-        1 => Just(Answer::Repeat),
-        1 => option::of(duration()).prop_map(Answer::Never),
-        4 => Just(Answer::Fail),
-        1 => Just(Answer::FailPermanently),
+        10 => new_token().prop_map(Answer::Token),
+        5 => fail.prop_map(|(permanent, retry_after)| Answer::Fail { permanent, retry_after }),
         1 => Just(Answer::Panic),
     ]
+}
+
+fn new_token() -> impl Strategy<Value = NewToken> {
+    (prop::bool::weighted(0.2), lifetime(), option::weighted(0.2, refresh()))
+        .prop_map(|(equal, lifetime, refresh)| NewToken { equal, lifetime, refresh })
 }
 
 fn lifetime() -> impl Strategy<Value = Lifetime> {
@@ -210,14 +261,21 @@ fn lifetime() -> impl Strategy<Value = Lifetime> {
         6 => duration().prop_map(Lifetime::Until),
         3 => duration().prop_map(Lifetime::In),
         1 => duration().prop_map(Lifetime::Past),
+        1 => Just(Lifetime::Same),
+        1 => Just(Lifetime::Never),
     ]
+}
+
+fn refresh() -> impl Strategy<Value = Refresh> {
+    prop_oneof![3 => duration().prop_map(Refresh::In), 1 => duration().prop_map(Refresh::Past)]
 }
 
 fn meanwhile() -> impl Strategy<Value = Meanwhile> {
     prop_oneof![
-        8 => Just(Meanwhile::Nothing),
-        2 => by().prop_map(Meanwhile::Time),
-        1 => Just(Meanwhile::Invalidation),
+        16 => Just(Meanwhile::Nothing),
+        4 => by().prop_map(Meanwhile::Time),
+        2 => Just(Meanwhile::Invalidation),
+        1 => new_token().prop_map(Meanwhile::Store),
     ]
 }
 

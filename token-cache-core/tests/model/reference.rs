@@ -1,66 +1,49 @@
-//! A reference implementation of the contract, as simple as possible: no locks, tasks or snapshots.
-//!
-//! It cannot know the jitter of a backoff. It checks that the cache's value is in the allowed range, and uses it.
+//! A reference implementation of the contract: what each caller may get, given what has happened.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use token_cache_core::{ErrorKind, FetchReason, Freshness, TimePoint};
 
-use crate::program::{Buffer, Place, Settings};
+use crate::history::{By, End, Fact, Failure, History};
+use crate::program::{Place, Settings};
+use crate::token::{Origin, Secret, Stated, Token, outlives};
 
 pub(crate) struct Reference {
-    pub(crate) settings: Settings,
-    pub(crate) now: TimePoint,
-    pub(crate) stored: Option<StoredToken>,
-    /// The number of tokens stored so far, which is also the number of the latest one.
-    pub(crate) generation: usize,
-    /// The number of fetches that have started.
-    pub(crate) fetches: usize,
-    pub(crate) pending: Option<PendingFetch>,
-    /// How each fetch ended, by its number.
-    outcomes: Vec<Option<FetchOutcome>>,
-    last_start: Option<Duration>,
-    pub(crate) failure: Option<Failure>,
-    rejected: bool,
+    pub(crate) history: History,
     /// The events since the last check.
     pub(crate) events: Vec<EventInfo>,
+    /// The generations that were served after their expiry since the last check.
+    pub(crate) served_expired: Vec<u64>,
 }
 
-/// A stored token.
-#[derive(Clone, Copy)]
-pub(crate) struct StoredToken {
-    pub(crate) generation: usize,
-    pub(crate) value: u32,
-    /// `None`: never.
-    pub(crate) end: Option<Deadline>,
-    refresh_at: Option<Deadline>,
-    buffer: Duration,
-    min_ttl: Duration,
-    stored_at: TimePoint,
+/// A caller who has no result yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    pub(crate) place: Place,
+    pub(crate) demand: Demand,
+    waits: Option<Wait>,
 }
 
-/// A time on both clocks. It is reached when either clock reaches it.
-#[derive(Clone, Copy)]
-pub(crate) struct Deadline {
-    monotonic: Duration,
-    wall: SystemTime,
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Demand {
+    /// `stored`: the stored token only, because something else is read together with it.
+    Get { min_remaining: Duration, stored: bool },
+    Refresh,
+    /// Any token but this one.
+    Replace { generation: u64, secret: Secret },
 }
 
-pub(crate) struct PendingFetch {
-    number: usize,
-    runtime: usize,
-    reason: FetchReason,
-    not_before: Duration,
-    started: Option<TimePoint>,
-    /// Until when callers who have a usable token wait for it.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    fetch: usize,
+    /// Until when the caller waits, who had a usable token on arrival.
     soft_deadline: Option<Duration>,
 }
 
-pub(crate) struct Failure {
-    pub(crate) info: ErrorInfo,
-    pub(crate) consecutive_failures: u32,
-    at: TimePoint,
-    not_before: Duration,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Token { generation: u64 },
+    Error(ErrorInfo),
 }
 
 /// What is visible of an error.
@@ -72,451 +55,419 @@ pub(crate) struct ErrorInfo {
     pub(crate) retry_after: Option<Duration>,
 }
 
-#[derive(Clone, Copy)]
-enum FetchOutcome {
-    Stored,
-    Failed(ErrorInfo),
-    Lost,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EventInfo {
+    Started(FetchReason),
+    Succeeded { generation: u64, remaining: Option<Duration>, took: Duration },
+    Failed { error: ErrorInfo, failures: usize, took: Duration },
+    Stored { generation: u64, remaining: Option<Duration> },
+    Invalidated { generation: u64 },
 }
 
 /// The answer of the source.
 #[derive(Clone, Copy)]
 pub(crate) enum Reply {
-    Token { value: u32, end: Expiry, refresh_at: Option<SystemTime> },
-    Failure { kind: ErrorKind, cause: Option<u32> },
+    Token(Stated),
+    Failure(Failure),
 }
 
-#[derive(Clone, Copy)]
-pub(crate) enum Expiry {
-    At(SystemTime),
-    In(Duration),
-    Never,
-}
-
-/// A caller who has no result yet.
-#[derive(Clone, Copy)]
-pub(crate) struct Caller {
-    pub(crate) place: Place,
-    pub(crate) min_remaining: Duration,
-    pub(crate) refreshes: bool,
-    waits: Option<Wait>,
-}
-
-#[derive(Clone, Copy)]
-struct Wait {
-    pending: usize,
-    until: Option<Duration>,
-    started_here: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Token { generation: usize },
-    Error(ErrorInfo),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EventInfo {
-    Started(FetchReason),
-    Succeeded { generation: usize, remaining: Option<Duration>, took: Duration },
-    Failed(ErrorInfo, Duration),
-    Invalidated { generation: usize },
-}
-
-enum Decision {
+/// What a caller finds on arrival.
+enum Found {
     Now(Outcome),
     Wait(Wait),
 }
 
 impl Reference {
-    pub(crate) fn new(settings: Settings, now: TimePoint) -> Self {
-        Self {
-            settings,
-            now,
-            stored: None,
-            generation: 0,
-            fetches: 0,
-            pending: None,
-            outcomes: Vec::new(),
-            last_start: None,
-            failure: None,
-            rejected: false,
-            events: Vec::new(),
+    pub(crate) fn new(settings: Settings, initial: Option<Stated>, now: TimePoint) -> Self {
+        let mut reference = Self { history: History::new(settings, now), events: Vec::new(), served_expired: Vec::new() };
+        let origin = Origin { started: now, in_turn: false, previous: None };
+        if let Some(token) = initial.and_then(|stated| Token::new(&settings, 1, stated, origin, now)) {
+            reference.history.push(Fact::Stored { token, by: By::Builder });
         }
+        reference
     }
 
-    /// Polls a caller.
+    /// Polls a caller. `None`: the caller waits.
     pub(crate) fn poll(&mut self, caller: &mut Caller) -> Option<Outcome> {
         loop {
             let Some(wait) = caller.waits else {
-                let decision = if caller.refreshes { self.refresh(caller) } else { self.get(caller) };
-                match decision {
-                    Decision::Now(outcome) => return Some(outcome),
-                    Decision::Wait(wait) => caller.waits = Some(wait),
+                match self.arrive(caller) {
+                    Found::Now(outcome) => return Some(outcome),
+                    Found::Wait(wait) => caller.waits = Some(wait),
+                }
+                if let (Some(Wait { soft_deadline: Some(_), .. }), Demand::Get { min_remaining, .. }) =
+                    (caller.waits, &mut caller.demand)
+                {
+                    // The stored token was good enough on arrival, so any token is.
+                    *min_remaining = Duration::ZERO;
                 }
                 continue;
             };
-            match self.outcomes[wait.pending] {
-                None if wait.until.is_none_or(|until| self.now.monotonic() < until) => return None,
-                outcome => {
-                    if let Some(outcome) = self.after(caller, outcome, wait.started_here) {
-                        return Some(outcome);
+            let Some(end) = self.history.end(wait.fetch) else {
+                if wait.soft_deadline.is_none_or(|until| self.history.now.monotonic() < until) {
+                    return None;
+                }
+                caller.waits = None;
+                continue;
+            };
+            if let Some(outcome) = self.result(caller, wait.fetch, end) {
+                return Some(outcome);
+            }
+            caller.waits = None;
+        }
+    }
+
+    /// The result for a caller who has waited for a fetch. `None`: the fetch has brought nothing.
+    fn result(&mut self, caller: &mut Caller, fetch: usize, end: End) -> Option<Outcome> {
+        let min_remaining = caller.demand.min_remaining();
+        let gets = matches!(caller.demand, Demand::Get { .. });
+        match end {
+            End::Insisted { .. } if matches!(caller.demand, Demand::Replace { .. }) => {
+                Some(error(ErrorKind::Rejected))
+            }
+            End::Stored { generation } | End::Insisted { generation } => {
+                if let (true, Some(outcome)) = (gets, self.usable(min_remaining)) {
+                    return Some(outcome);
+                }
+                let brought = self.history.token(generation).copied()?;
+                let needs_stored = matches!(caller.demand, Demand::Get { stored: true, .. });
+                if brought.has(min_remaining, self.history.now) && !needs_stored {
+                    return Some(found(&brought));
+                }
+                if gets && self.usable(Duration::ZERO).is_some() {
+                    return Some(error(ErrorKind::TooShort));
+                }
+                // It has expired already. Any token will do.
+                if matches!(caller.demand, Demand::Refresh) {
+                    caller.demand = Demand::Get { min_remaining, stored: false };
+                }
+                None
+            }
+            End::TooShort => {
+                let usable = self.usable(min_remaining);
+                Some(usable.unwrap_or_else(|| error(ErrorKind::TooShort)))
+            }
+            End::Discarded | End::Lost => {
+                if gets { self.usable(min_remaining) } else { None }
+            }
+            End::Failed(failure) => {
+                let usable = if gets { self.usable(min_remaining) } else { None };
+                if usable.is_some() {
+                    return usable;
+                }
+                if gets && min_remaining.is_zero() {
+                    if let Some(stale) = self.stale() {
+                        return Some(stale);
                     }
-                    caller.waits = None;
-                    // Its fetch succeeded, but the token is gone already. It needs one as any caller of `get`.
-                    caller.refreshes &= !matches!(outcome, Some(FetchOutcome::Stored));
                 }
+                let retry_after = self.history.reported(fetch);
+                Some(Outcome::Error(ErrorInfo { kind: failure.kind, cause: failure.cause, retry_after }))
             }
         }
     }
 
-    /// The result for a caller who has waited for a fetch. `None` if it has to decide again.
-    fn after(&self, caller: &Caller, outcome: Option<FetchOutcome>, started_here: bool) -> Option<Outcome> {
-        let usable = self.usable(caller.min_remaining).map(token);
-        match outcome {
-            Some(FetchOutcome::Failed(info)) if caller.refreshes => Some(Outcome::Error(info)),
-            Some(FetchOutcome::Lost) if caller.refreshes => started_here.then(|| error(ErrorKind::NoRuntime)),
-            _ if usable.is_some() => usable,
-            Some(FetchOutcome::Failed(info)) => Some(Outcome::Error(info)),
-            Some(FetchOutcome::Stored) => self.usable(Duration::ZERO).map(|_| error(ErrorKind::TooShort)),
-            Some(FetchOutcome::Lost) => started_here.then(|| error(ErrorKind::NoRuntime)),
-            None => None,
+    fn arrive(&mut self, caller: &Caller) -> Found {
+        match caller.demand {
+            Demand::Get { min_remaining, .. } => self.get(caller.place, min_remaining),
+            Demand::Refresh => self.refresh(caller.place),
+            Demand::Replace { generation, secret } => self.replace(caller.place, generation, secret),
         }
     }
 
-    fn get(&mut self, caller: &Caller) -> Decision {
-        let Some(stored) = self.usable(caller.min_remaining) else { return self.get_without_token(caller) };
-        let serve = Decision::Now(token(stored));
-        let due = self.is_due();
-        match (stored.freshness(self.now), caller.place) {
-            (Freshness::NearExpiry, Place::Runtime(runtime)) if due && self.pending.is_none() => {
-                self.start_fetch(runtime, FetchReason::NearExpiry);
-                serve
-            }
-            (Freshness::TooShort, Place::Runtime(runtime)) => {
-                let started_here = due && self.pending.is_none();
-                if started_here {
-                    self.start_fetch(runtime, FetchReason::TooShort);
-                }
-                let ten_percent = stored.remaining(self.now).map_or(Duration::ZERO, |remaining| remaining / 10);
-                let now = self.now.monotonic();
-                match &mut self.pending {
-                    None => serve,
-                    Some(pending) => {
-                        let until = *pending.soft_deadline.get_or_insert(now + ten_percent);
-                        if now < until {
-                            Decision::Wait(Wait { pending: pending.number, until: Some(until), started_here })
-                        } else {
-                            serve
-                        }
-                    }
-                }
-            }
-            _ => serve,
-        }
-    }
-
-    fn get_without_token(&mut self, caller: &Caller) -> Decision {
-        if let Some(pending) = &self.pending {
-            return Decision::Wait(Wait { pending: pending.number, until: None, started_here: false });
-        }
-        if !self.is_due() {
-            if let Some(info) = self.last_error() {
-                return Decision::Now(Outcome::Error(info));
-            }
-            // The source has just shown how long its tokens are valid.
-            let initial = self.stored.and_then(|stored| stored.initial_remaining());
-            if initial.is_some_and(|initial| initial < caller.min_remaining) {
-                return Decision::Now(error(ErrorKind::TooShort));
-            }
-        }
-        let Place::Runtime(runtime) = caller.place else { return Decision::Now(error(ErrorKind::NoRuntime)) };
-        let reason = match self.stored {
-            Some(stored) if stored.freshness(self.now) != Freshness::Expired => FetchReason::TooShort,
-            Some(_) => FetchReason::Expired,
-            None if self.rejected => FetchReason::Invalidated,
-            None => FetchReason::Empty,
+    fn get(&mut self, place: Place, min_remaining: Duration) -> Found {
+        let Some(token) = self.history.usable(min_remaining).copied() else {
+            return self.get_without_token(place, min_remaining);
         };
-        let pending = self.start_fetch(runtime, reason);
-        Decision::Wait(Wait { pending, until: None, started_here: true })
+        let serve = Found::Now(found(&token));
+        let freshness = token.freshness(self.history.now);
+        let allowed = self.history.until_next_attempt().is_zero();
+        if freshness == Freshness::Fresh && !self.history.is_being_replaced() {
+            return serve;
+        }
+        if let (None, true, Place::Runtime(runtime)) = (self.history.pending(), allowed, place) {
+            self.request(runtime, self.reason());
+        }
+        let (Some((fetch, ..)), Freshness::TooShort, Place::Runtime(_)) = (self.history.pending(), freshness, place)
+        else {
+            return serve;
+        };
+        // The first caller who waits sets the deadline for all.
+        let until = self.history.soft_deadline(fetch).unwrap_or_else(|| {
+            let ten_percent = token.remaining(self.history.now).unwrap_or_default() / 10;
+            let monotonic = self.history.now.monotonic() + ten_percent;
+            self.history.push(Fact::WaitsUntil { fetch, monotonic });
+            monotonic
+        });
+        if self.history.now.monotonic() >= until {
+            return serve;
+        }
+        Found::Wait(Wait { fetch, soft_deadline: Some(until) })
     }
 
-    fn refresh(&mut self, caller: &Caller) -> Decision {
-        if let Some(pending) = &self.pending {
-            return Decision::Wait(Wait { pending: pending.number, until: None, started_here: false });
-        }
-        match (self.is_due(), caller.place) {
-            (true, Place::Runtime(runtime)) => {
-                let pending = self.start_fetch(runtime, FetchReason::Requested);
-                Decision::Wait(Wait { pending, until: None, started_here: true })
+    fn get_without_token(&mut self, place: Place, min_remaining: Duration) -> Found {
+        if min_remaining.is_zero() {
+            if let Some(stale) = self.stale() {
+                if let (None, true, Place::Runtime(runtime)) =
+                    (self.history.pending(), self.history.until_next_attempt().is_zero(), place)
+                {
+                    self.request(runtime, self.reason());
+                }
+                return Found::Now(stale);
             }
-            (true, Place::Outside) => Decision::Now(error(ErrorKind::NoRuntime)),
-            (false, _) => match (self.last_error(), self.usable(Duration::ZERO)) {
-                (Some(info), _) => Decision::Now(Outcome::Error(info)),
-                (None, Some(stored)) => Decision::Now(token(stored)),
-                (None, None) => self.get_without_token(caller),
+        }
+        if let Some(wait) = self.join() {
+            return wait;
+        }
+        if self.knows_too_short(min_remaining) {
+            return Found::Now(error(ErrorKind::TooShort));
+        }
+        if !self.history.until_next_attempt().is_zero() {
+            if let Some(last) = self.last_error(self.history.until_next_attempt()) {
+                return Found::Now(Outcome::Error(last));
+            }
+        }
+        let Place::Runtime(runtime) = place else { return Found::Now(error(ErrorKind::NoRuntime)) };
+        let reason = match self.reason() {
+            // For a caller who needs more.
+            FetchReason::NearExpiry => FetchReason::TooShort,
+            reason => reason,
+        };
+        Found::Wait(self.request(runtime, reason))
+    }
+
+    /// Why a fetch starts now.
+    fn reason(&self) -> FetchReason {
+        match self.history.freshness() {
+            _ if self.history.is_being_replaced() => FetchReason::Invalidated,
+            Freshness::Empty if self.history.was_rejected() => FetchReason::Invalidated,
+            Freshness::Empty => FetchReason::Empty,
+            Freshness::NearExpiry => FetchReason::NearExpiry,
+            Freshness::Expired => FetchReason::Expired,
+            _ => FetchReason::TooShort,
+        }
+    }
+
+    /// Whether the source has shown that its tokens are not valid for that long, and no refresh is due.
+    fn knows_too_short(&self, min_remaining: Duration) -> bool {
+        let history = &self.history;
+        let Some(stored) = history.usable(Duration::ZERO) else { return false };
+        let is_fresh = stored.freshness(history.now) == Freshness::Fresh && !history.is_being_replaced();
+        let is_paced = history.failures() == 0 && !history.until_next_attempt().is_zero();
+        (is_fresh || is_paced) && history.last_lifetime().is_some_and(|lifetime| lifetime < min_remaining)
+    }
+
+    fn refresh(&mut self, place: Place) -> Found {
+        if let Some(wait) = self.join() {
+            return wait;
+        }
+        let wait = self.history.until_next_refresh();
+        match (wait.is_zero(), place) {
+            (true, Place::Runtime(runtime)) => Found::Wait(self.request(runtime, FetchReason::Requested)),
+            (true, Place::Outside) => Found::Now(error(ErrorKind::NoRuntime)),
+            (false, _) => match (self.last_error(self.history.until_next_attempt()), self.usable(Duration::ZERO)) {
+                (Some(last), _) => Found::Now(Outcome::Error(last)),
+                (None, Some(token)) => Found::Now(token),
+                (None, None) => self.get_without_token(place, Duration::ZERO),
             },
         }
     }
 
-    fn start_fetch(&mut self, runtime: usize, reason: FetchReason) -> usize {
-        let (number, not_before) = (self.outcomes.len(), self.next_attempt());
-        self.outcomes.push(None);
-        self.pending = Some(PendingFetch { number, runtime, reason, not_before, started: None, soft_deadline: None });
-        number
-    }
-
-    /// Runs the fetch until it waits.
-    ///
-    /// `reply` is the answer of the source. After a failure, the next attempt is in `next_attempt`.
-    pub(crate) fn run_fetch(&mut self, reply: Option<Reply>, next_attempt: Duration) -> Result<(), String> {
-        let Some(pending) = &mut self.pending else { return Ok(()) };
-        if pending.started.is_none() && self.now.monotonic() >= pending.not_before {
-            pending.started = Some(self.now);
-            self.last_start = Some(self.now.monotonic());
-            self.fetches += 1;
-            self.events.push(EventInfo::Started(pending.reason));
+    fn replace(&mut self, place: Place, generation: u64, secret: Secret) -> Found {
+        if !self.is_stored(generation, secret) {
+            return self.get(place, Duration::ZERO);
         }
-        let Some(started) = pending.started else { return Ok(()) };
-        let number = pending.number;
-        let late = self.now.monotonic() >= started.monotonic() + self.settings.fetch_timeout;
-        let outcome = match reply {
-            Some(Reply::Token { value, end, refresh_at }) => {
-                match StoredToken::new(&self.settings, self.generation + 1, value, end, refresh_at, started, self.now) {
-                    Some(stored) => self.store(stored, started),
-                    None => self.fail(ErrorKind::AlreadyExpired, None, started, next_attempt)?,
-                }
+        if !self.history.is_being_replaced() {
+            let wait = self.history.until_next_rejection();
+            if !wait.is_zero() {
+                let rejected = ErrorInfo { kind: ErrorKind::Rejected, cause: None, retry_after: Some(wait) };
+                return Found::Now(Outcome::Error(rejected));
             }
-            Some(Reply::Failure { kind, cause }) => self.fail(kind, cause, started, next_attempt)?,
-            None if late => self.fail(ErrorKind::TimedOut, None, started, next_attempt)?,
-            None => return Ok(()),
-        };
-        self.outcomes[number] = Some(outcome);
-        self.pending = None;
-        Ok(())
-    }
-
-    fn store(&mut self, stored: StoredToken, started: TimePoint) -> FetchOutcome {
-        self.generation = stored.generation;
-        self.stored = Some(stored);
-        self.failure = None;
-        self.rejected = false;
-        let took = self.now.monotonic() - started.monotonic();
-        let remaining = stored.remaining(self.now);
-        self.events.push(EventInfo::Succeeded { generation: stored.generation, remaining, took });
-        FetchOutcome::Stored
-    }
-
-    fn fail(
-        &mut self,
-        kind: ErrorKind,
-        cause: Option<u32>,
-        started: TimePoint,
-        next_attempt: Duration,
-    ) -> Result<FetchOutcome, String> {
-        let consecutive_failures = self.failure.as_ref().map_or(1, |failure| failure.consecutive_failures + 1);
-        let info = ErrorInfo { kind, cause, retry_after: Some(next_attempt) };
-        self.failure = Some(Failure { info, consecutive_failures, at: self.now, not_before: Duration::ZERO });
-        self.take_next_attempt(next_attempt, Duration::MAX)?;
-        self.events.push(EventInfo::Failed(info, self.now.monotonic() - started.monotonic()));
-        Ok(FetchOutcome::Failed(info))
-    }
-
-    /// Uses the cache's time of the next attempt if it is in the allowed range, and not later than `reported` before.
-    fn take_next_attempt(&mut self, next_attempt: Duration, reported: Duration) -> Result<(), String> {
-        let (settings, now) = (&self.settings, self.now.monotonic());
-        let Some(failure) = &mut self.failure else { return Ok(()) };
-        // The remaining time of the stored token when the fetch failed. Zero without a token.
-        let remaining = self.stored.map_or(Some(Duration::ZERO), |stored| stored.remaining(failure.at));
-        let without_token = remaining == Some(Duration::ZERO);
-        let cap = if without_token { settings.max_backoff.min(Duration::from_secs(5)) } else { settings.max_backoff };
-        let doubled = 2_u32.saturating_pow(failure.consecutive_failures);
-        let longest = settings.min_refresh_interval.saturating_mul(doubled).min(cap);
-        let half_of_remaining =
-            if without_token { Duration::MAX } else { remaining.map_or(Duration::MAX, |remaining| remaining / 2) };
-        let paced = self.last_start.unwrap_or_default() + settings.min_refresh_interval;
-        let after =
-            |backoff: Duration| paced.max(failure.at.monotonic() + backoff.min(half_of_remaining)).min(reported);
-        let (earliest, latest) = (after(longest / 2), after(longest));
-        let next = now + next_attempt;
-        if next < earliest.max(now) || next > latest.max(now) + Duration::from_nanos(1) {
-            return Err(format!(
-                "P8: after {} consecutive failures, {remaining:?} remaining, the next attempt is in {next_attempt:?}, \
-                 which is not between {:?} and {:?}",
-                failure.consecutive_failures,
-                earliest.saturating_sub(now),
-                latest.saturating_sub(now)
-            ));
+            self.reject(false);
         }
-        failure.not_before = next;
-        Ok(())
+        if let Some(wait) = self.join() {
+            return wait;
+        }
+        let wait = self.history.until_next_attempt();
+        if !wait.is_zero() {
+            if let Some(last) = self.last_error(wait) {
+                return Found::Now(Outcome::Error(last));
+            }
+        }
+        let Place::Runtime(runtime) = place else { return Found::Now(error(ErrorKind::NoRuntime)) };
+        Found::Wait(self.request(runtime, FetchReason::Invalidated))
     }
 
-    /// A caller invalidates the token of a generation.
-    pub(crate) fn invalidate(&mut self, generation: usize) -> bool {
-        let is_stored = self.stored.take_if(|stored| stored.generation == generation).is_some();
-        if is_stored {
-            self.rejected = true;
+    /// Whether this is the stored token: the same, or an equal one where tokens can be compared.
+    fn is_stored(&self, generation: u64, secret: Secret) -> bool {
+        self.history.stored().is_some_and(|stored| {
+            stored.generation == generation
+                || (self.history.settings.token_eq && stored.secret.value == secret.value)
+        })
+    }
+
+    fn reject(&mut self, removes: bool) {
+        let Some(Token { generation, secret, .. }) = self.history.stored().copied() else { return };
+        let again = self.history.is_being_replaced();
+        if again || self.history.until_next_rejection().is_zero() {
+            self.history.push(Fact::Rejected { generation, secret, removes, again });
             self.events.push(EventInfo::Invalidated { generation });
         }
-        is_stored
     }
 
-    /// Without a token the backoff may be shorter.
-    pub(crate) fn after_invalidation(&mut self, next_attempt: Duration) -> Result<(), String> {
-        self.take_next_attempt(next_attempt, self.next_attempt())
+    pub(crate) fn invalidate(&mut self, generation: u64, secret: Secret) {
+        if self.is_stored(generation, secret) {
+            self.reject(true);
+        }
+    }
+
+    /// A caller stores a token. `None`: it has expired.
+    pub(crate) fn store(&mut self, stated: Stated) -> Option<u64> {
+        let now = self.history.now;
+        let generation = self.history.generation() + 1;
+        let origin = Origin { started: now, in_turn: false, previous: self.history.stored() };
+        let token = Token::new(&self.history.settings, generation, stated, origin, now)?;
+        let end = match self.history.rejected() {
+            Some(secret) if self.is_same(secret, stated.secret) => End::Insisted { generation },
+            _ => End::Stored { generation },
+        };
+        self.history.push(Fact::Stored { token, by: By::Caller });
+        if let Some((fetch, ..)) = self.history.pending() {
+            self.history.push(Fact::Ended { fetch, end });
+        }
+        self.events.push(EventInfo::Stored { generation, remaining: token.remaining(now) });
+        Some(generation)
+    }
+
+    fn request(&mut self, runtime: usize, reason: FetchReason) -> Wait {
+        let fetch = self.history.next_number();
+        self.history.push(Fact::Requested { fetch, runtime, reason });
+        Wait { fetch, soft_deadline: None }
+    }
+
+    fn join(&self) -> Option<Found> {
+        let (fetch, ..) = self.history.pending()?;
+        Some(Found::Wait(Wait { fetch, soft_deadline: None }))
+    }
+
+    /// Runs the task of the fetch until it waits. `reply` is the answer of the source.
+    ///
+    /// A task that waits for its start notices a change of the wall clock within a few seconds, so it may have started.
+    pub(crate) fn run_fetch(&mut self, has_started: bool, reply: Option<Reply>) {
+        let Some((fetch, _, reason)) = self.history.pending() else { return };
+        if self.history.started(fetch).is_none() {
+            let is_paced = if reason == FetchReason::Requested {
+                !self.history.until_next_refresh().is_zero()
+            } else {
+                !self.history.until_next_attempt().is_zero()
+            };
+            if is_paced || (self.history.may_start_late() && !has_started) {
+                return;
+            }
+            self.history.push(Fact::Started { fetch });
+            self.events.push(EventInfo::Started(reason));
+        }
+        let Some(started) = self.history.started(fetch) else { return };
+        let end = match reply {
+            Some(Reply::Token(stated)) => self.answered(fetch, reason, started, stated),
+            Some(Reply::Failure(failure)) => End::Failed(failure),
+            None if self.history.is_overdue() => End::Failed(failure(ErrorKind::TimedOut)),
+            None => return,
+        };
+        let took = self.history.now.monotonic() - started.monotonic();
+        self.history.push(Fact::Ended { fetch, end });
+        match end {
+            End::Stored { .. } | End::Insisted { .. } | End::TooShort => {
+                let remaining = self.history.stored().and_then(|token| token.remaining(self.history.now));
+                let generation = self.history.generation();
+                self.events.push(EventInfo::Succeeded { generation, remaining, took });
+            }
+            End::Failed(failure) => {
+                let retry_after = self.history.until_next_attempt();
+                self.history.push(Fact::Reported { fetch, retry_after });
+                let error =
+                    ErrorInfo { kind: failure.kind, cause: failure.cause, retry_after: Some(retry_after) };
+                self.events.push(EventInfo::Failed { error, failures: self.history.failures(), took });
+            }
+            End::Discarded | End::Lost => {}
+        }
+    }
+
+    fn answered(&mut self, fetch: usize, reason: FetchReason, started: TimePoint, stated: Stated) -> End {
+        let (history, now) = (&self.history, self.history.now);
+        let generation = history.generation() + 1;
+        let in_turn = reason == FetchReason::NearExpiry && history.failures() == 0;
+        let origin = Origin { started, in_turn, previous: history.stored() };
+        let Some(token) = Token::new(&history.settings, generation, stated, origin, now) else {
+            return End::Failed(failure(ErrorKind::AlreadyExpired));
+        };
+        let is_same = history.rejected().is_some_and(|rejected| self.is_same(rejected, stated.secret));
+        let began_before = history.began_before_rejection(fetch);
+        if began_before && (is_same || !history.settings.token_eq) {
+            return End::Discarded;
+        }
+        let fresh = history.usable(Duration::ZERO).filter(|stored| stored.freshness(now) == Freshness::Fresh);
+        let keeps = reason == FetchReason::TooShort
+            && !history.is_being_replaced()
+            && fresh.is_some_and(|stored| !outlives(token.remaining(now), stored.remaining(now)));
+        self.history.push(Fact::Answered { expires: token.expires });
+        if keeps {
+            return End::TooShort;
+        }
+        self.history.push(Fact::Stored { token, by: By::Fetch });
+        if is_same { End::Insisted { generation } } else { End::Stored { generation } }
+    }
+
+    fn is_same(&self, one: Secret, other: Secret) -> bool {
+        self.history.settings.token_eq && one.value == other.value
     }
 
     /// A runtime is dropped, and with it its fetch.
     pub(crate) fn drop_runtime(&mut self, runtime: usize) {
-        if let Some(pending) = self.pending.take_if(|pending| pending.runtime == runtime) {
-            self.outcomes[pending.number] = Some(FetchOutcome::Lost);
+        if let Some((fetch, _, _)) = self.history.pending().filter(|(_, r, _)| *r == runtime) {
+            self.history.push(Fact::Ended { fetch, end: End::Lost });
         }
     }
 
-    /// The stored token, if it has not expired and is valid for `min_remaining`.
-    pub(crate) fn usable(&self, min_remaining: Duration) -> Option<StoredToken> {
-        let stored = self.stored.filter(|stored| stored.freshness(self.now) != Freshness::Expired)?;
-        stored.remaining(self.now).is_none_or(|remaining| remaining >= min_remaining).then_some(stored)
+    fn usable(&self, min_remaining: Duration) -> Option<Outcome> {
+        self.history.usable(min_remaining).map(found)
     }
 
-    pub(crate) fn freshness(&self) -> Freshness {
-        self.stored.map_or(Freshness::Empty, |stored| stored.freshness(self.now))
+    /// Serves an expired token.
+    fn stale(&mut self) -> Option<Outcome> {
+        let token = *self.history.stale()?;
+        self.served_expired.push(token.generation);
+        Some(found(&token))
     }
 
-    /// The earliest time at which a fetch can start.
-    fn next_attempt(&self) -> Duration {
-        let paced = self.last_start.map_or(Duration::ZERO, |start| start + self.settings.min_refresh_interval);
-        self.failure.as_ref().map_or(paced, |failure| failure.not_before.max(paced))
-    }
-
-    pub(crate) fn until_next_attempt(&self) -> Duration {
-        self.next_attempt().saturating_sub(self.now.monotonic())
-    }
-
-    fn is_due(&self) -> bool {
-        self.until_next_attempt().is_zero()
-    }
-
-    fn last_error(&self) -> Option<ErrorInfo> {
-        let failure = self.failure.as_ref()?;
-        Some(ErrorInfo { retry_after: Some(self.until_next_attempt()), ..failure.info })
-    }
-
-    /// Whether the fetch has timed out.
-    pub(crate) fn is_overdue(&self) -> bool {
-        self.pending.as_ref().is_some_and(|pending| {
-            let start = pending.started.map_or(pending.not_before, |started| started.monotonic());
-            self.now.monotonic() >= start + self.settings.fetch_timeout
-        })
-    }
-
-    /// The time until each deadline that is not reached.
-    pub(crate) fn deadlines(&self) -> Vec<Duration> {
-        let now = self.now.monotonic();
-        let mut deadlines = vec![self.until_next_attempt()];
-        if let Some(stored) = self.stored {
-            let remaining = stored.remaining(self.now);
-            deadlines.extend(remaining);
-            deadlines.extend(remaining.map(|remaining| remaining.saturating_sub(stored.min_ttl)));
-            deadlines.extend(remaining.map(|remaining| remaining.saturating_sub(stored.buffer)));
-            deadlines.extend(stored.refresh_at.map(|end| end.remaining(self.now)));
-        }
-        if let Some(pending) = &self.pending {
-            let timeout = pending.started.map(|started| started.monotonic() + self.settings.fetch_timeout);
-            deadlines.extend(timeout.map(|end| end.saturating_sub(now)));
-            deadlines.extend(pending.soft_deadline.map(|end| end.saturating_sub(now)));
-            deadlines.push(pending.not_before.saturating_sub(now));
-        }
-        deadlines.retain(|duration| !duration.is_zero());
-        deadlines
-    }
-}
-
-impl StoredToken {
-    /// `None` if it has expired.
-    fn new(
-        settings: &Settings,
-        generation: usize,
-        value: u32,
-        expiry: Expiry,
-        refresh_at: Option<SystemTime>,
-        started: TimePoint,
-        now: TimePoint,
-    ) -> Option<Self> {
-        let end = match expiry {
-            Expiry::At(wall) => Some(Deadline::at(wall, started)),
-            Expiry::In(lifetime) => Some(Deadline::at(started.wall() + lifetime, started)),
-            Expiry::Never => None,
-        };
-        let lifetime = end.map_or(Duration::ZERO, |end| end.remaining(started));
-        let buffer = match settings.expiry_buffer {
-            Buffer::Fixed(duration) => duration.min(lifetime / 2),
-            Buffer::Percent(percent) => lifetime * percent / 100,
-        };
-        let min_ttl = settings.min_ttl.min(lifetime / 4);
-        let refresh_at = refresh_at.map(|wall| Deadline::at(wall, started));
-        let stored = Self { generation, value, end, refresh_at, buffer, min_ttl, stored_at: now };
-        (stored.freshness(now) != Freshness::Expired).then_some(stored)
-    }
-
-    pub(crate) fn remaining(&self, now: TimePoint) -> Option<Duration> {
-        self.end.map(|end| end.remaining(now))
-    }
-
-    pub(crate) fn age(&self, now: TimePoint) -> Duration {
-        now.monotonic() - self.stored_at.monotonic()
-    }
-
-    /// The remaining time when it was stored.
-    pub(crate) fn initial_remaining(&self) -> Option<Duration> {
-        self.remaining(self.stored_at)
-    }
-
-    fn freshness(&self, now: TimePoint) -> Freshness {
-        let remaining = self.remaining(now);
-        let within = |duration| remaining.is_some_and(|remaining| remaining <= duration);
-        let refreshed = match self.refresh_at {
-            Some(end) => end.remaining(now).is_zero(),
-            None => within(self.buffer),
-        };
-        if within(Duration::ZERO) {
-            Freshness::Expired
-        } else if within(self.min_ttl) {
-            Freshness::TooShort
-        } else if refreshed {
-            Freshness::NearExpiry
-        } else {
-            Freshness::Fresh
-        }
-    }
-}
-
-impl Deadline {
-    /// At `wall`, and at the monotonic time that is as far from `started`. Reached on both clocks if before `started`.
-    fn at(wall: SystemTime, started: TimePoint) -> Self {
-        match wall.duration_since(started.wall()) {
-            Ok(duration) => Self { monotonic: started.monotonic() + duration, wall },
-            Err(_) => Self { monotonic: Duration::ZERO, wall: SystemTime::UNIX_EPOCH },
-        }
-    }
-
-    fn remaining(&self, now: TimePoint) -> Duration {
-        let wall = self.wall.duration_since(now.wall()).unwrap_or_default();
-        self.monotonic.saturating_sub(now.monotonic()).min(wall)
+    fn last_error(&self, wait: Duration) -> Option<ErrorInfo> {
+        let (_, failure) = self.history.last_failure()?;
+        Some(ErrorInfo { kind: failure.kind, cause: failure.cause, retry_after: Some(wait) })
     }
 }
 
 impl Caller {
-    pub(crate) const fn new(place: Place, min_remaining: Duration, refreshes: bool) -> Self {
-        Self { place, min_remaining, refreshes, waits: None }
+    pub(crate) const fn new(place: Place, demand: Demand) -> Self {
+        Self { place, demand, waits: None }
     }
 }
 
-fn token(stored: StoredToken) -> Outcome {
-    Outcome::Token { generation: stored.generation }
+impl Demand {
+    pub(crate) const fn min_remaining(&self) -> Duration {
+        match self {
+            Self::Get { min_remaining, .. } => *min_remaining,
+            _ => Duration::ZERO,
+        }
+    }
 }
 
-fn error(kind: ErrorKind) -> Outcome {
+pub(crate) const fn failure(kind: ErrorKind) -> Failure {
+    Failure { kind, cause: None, retry_after: None }
+}
+
+fn found(token: &Token) -> Outcome {
+    Outcome::Token { generation: token.generation }
+}
+
+const fn error(kind: ErrorKind) -> Outcome {
     Outcome::Error(ErrorInfo { kind, cause: None, retry_after: None })
 }

@@ -1,25 +1,29 @@
 //! Runs a program on the cache and on the reference, step by step. What is visible of the two must be the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use token_cache_core::test_util::{Fetch, Harness, VirtualClock};
-use token_cache_core::{Clock, Error, ErrorKind, Event, Freshness, TemporaryToken, TimePoint};
+use token_cache_core::{
+    Clock, Error, ErrorKind, Event, FetchState, Freshness, Subscription, TemporaryToken, TimePoint, View, permanent,
+    retry_after,
+};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::program::{
-    Answer, Buffer, By, Clocks, Lifetime, Meanwhile, MinRemaining, Offset, Place, Program, Settings, Step, Which,
+    Answer, Buffer, By, Call, Clocks, Lifetime, Meanwhile, MinRemaining, NewToken, Offset, Place, Program, Refresh,
+    Settings, Step, Which,
 };
-use crate::reference::{self, ErrorInfo, EventInfo, Expiry, Outcome, Reference, Reply};
-
-type CallResult = Result<Arc<u32>, Error>;
+use crate::history::{Fact, Failure};
+use crate::reference::{self, Demand, ErrorInfo, EventInfo, Outcome, Reference, Reply, failure};
+use crate::token::{Expiry, Secret, Stated};
 
 macro_rules! ensure {
     ($holds:expr, $($message:tt)+) => {
@@ -31,7 +35,7 @@ macro_rules! ensure {
 
 /// Runs a program, and drops the cache.
 pub(crate) fn run(program: &Program) -> Result<(), String> {
-    let mut walk = Walk::new(program.settings);
+    let mut walk = Walk::new(program.settings, program.initial);
     walk.check().map_err(|error| format!("before the first step: {error}"))?;
     for (number, step) in program.steps.iter().enumerate() {
         walk.step(step.step, step.callers_first)
@@ -42,7 +46,11 @@ pub(crate) fn run(program: &Program) -> Result<(), String> {
 }
 
 struct Walk {
-    harness: Harness<u32>,
+    harness: Harness<Secret>,
+    view: View<Secret, u32>,
+    subscription: Subscription<Secret>,
+    /// The generation up to which the subscription has looked.
+    seen: u64,
     /// The number of times that the cache has read the clock in this step.
     reads: Arc<AtomicUsize>,
     runtimes: [Runtime; 2],
@@ -51,23 +59,32 @@ struct Walk {
     callers: BTreeMap<u32, Caller>,
     calls: u32,
     /// The last fetch until it is answered, and its answer until the reference has it.
-    fetch: Option<Fetch<u32>>,
+    fetch: Option<Fetch<Secret>>,
     reply: Option<Reply>,
     /// When the last fetch started.
     last_start: Option<TimePoint>,
     answers: u32,
-    last_token: Option<(u32, Expiry)>,
-    /// The token of each generation.
-    tokens: Vec<Arc<u32>>,
-    /// Whether the wall clock was set back.
-    set_back: bool,
+    last_stated: Option<Stated>,
+    /// The token of each generation, and what the view has converted it to.
+    tokens: Vec<Arc<Secret>>,
+    converted: BTreeMap<u64, Arc<u32>>,
+    conversions: Arc<Mutex<Vec<u32>>>,
+    /// The generations that were reported as served after their expiry.
+    reported_stale: BTreeSet<u64>,
 }
 
 /// A caller of the cache, and its counterpart in the reference. The walk decides when to poll it.
 struct Caller {
-    future: Pin<Box<dyn Future<Output = CallResult>>>,
+    future: Pin<Box<dyn Future<Output = Result<Returned, Error>>>>,
     woken: Arc<Woken>,
     model: reference::Caller,
+}
+
+/// What a caller gets.
+enum Returned {
+    Token(Arc<Secret>),
+    Converted(Arc<u32>),
+    WithTimes { token: Arc<Secret>, generation: u64, expires_at: Option<SystemTime> },
 }
 
 struct Woken(AtomicBool);
@@ -108,27 +125,52 @@ impl Clock for LoopDetector {
 }
 
 impl Walk {
-    fn new(settings: Settings) -> Self {
+    fn new(settings: Settings, initial: Option<NewToken>) -> Self {
         let (clock, reads) = (VirtualClock::new(), Arc::new(AtomicUsize::new(0)));
         let detector = LoopDetector { clock: clock.clone(), reads: Arc::clone(&reads) };
+        let start = clock.now();
+        let stated = initial.map(|token| state(token, 0, None, start.wall()));
         let mut harness = Harness::with(|builder| {
             let builder = builder
-                // So the answer of a fetch from before an invalidation is stored. The contract tests cover the rest.
-                .token_eq(|_, _| false)
                 .min_ttl(settings.min_ttl)
                 .min_refresh_interval(settings.min_refresh_interval)
                 .max_backoff(settings.max_backoff)
                 .fetch_timeout(settings.fetch_timeout)
+                .stale_if_error(settings.stale_if_error)
+                .jitter(settings.jitter)
+                .jitter_sample(move || settings.jitter_sample)
                 .clock(detector);
-            match settings.expiry_buffer {
+            let builder = match settings.expiry_buffer {
                 Buffer::Fixed(duration) => builder.expiry_buffer(duration),
                 Buffer::Percent(percent) => builder.expiry_buffer_by(move |lifetime| lifetime * percent / 100),
+            };
+            let builder = if settings.token_eq {
+                builder.token_eq(|one: &Secret, other: &Secret| one.value == other.value)
+            } else {
+                builder
+            };
+            match stated {
+                Some(stated) => builder.initial(temporary(stated)),
+                None => builder,
             }
         });
         harness.clock = clock;
-        let reference = Reference::new(settings, harness.clock.now());
+        let conversions = Arc::new(Mutex::new(Vec::new()));
+        let view = harness.cache.view({
+            let conversions = Arc::clone(&conversions);
+            move |secret: &Secret| {
+                conversions.lock().unwrap().push(secret.serial);
+                secret.serial
+            }
+        });
+        let subscription = harness.cache.subscribe();
+        let reference = Reference::new(settings, stated, start);
+        let tokens: Vec<_> = harness.cache.peek().into_iter().collect();
         Self {
+            seen: tokens.len() as u64,
             harness,
+            view,
+            subscription,
             reads,
             runtimes: [runtime(), runtime()],
             reference,
@@ -138,18 +180,18 @@ impl Walk {
             reply: None,
             last_start: None,
             answers: 0,
-            last_token: None,
-            tokens: Vec::new(),
-            set_back: false,
+            last_stated: stated,
+            tokens,
+            converted: BTreeMap::new(),
+            conversions,
+            reported_stale: BTreeSet::new(),
         }
     }
 
     fn step(&mut self, step: Step, callers_first: bool) -> Result<(), String> {
         self.reads.store(0, Ordering::SeqCst);
         match step {
-            Step::Get(place) => self.call(place, Duration::ZERO, false)?,
-            Step::GetValidFor(place, min_remaining) => self.call(place, self.min_remaining(min_remaining), false)?,
-            Step::Refresh(place) => self.call(place, Duration::ZERO, true)?,
+            Step::Call(call, place) => self.call(call, place)?,
             Step::Answer(answer, meanwhile) => self.answer(answer, meanwhile)?,
             Step::Clock(clocks, by) => self.move_clock(clocks, by),
             Step::Drop(which) => {
@@ -157,20 +199,13 @@ impl Walk {
                     self.callers.remove(&number);
                 }
             }
-            Step::Invalidate(Which::Unknown) => {
-                let value = self.reference.stored.map_or(0, |stored| stored.value);
-                self.harness.cache.invalidate(&Arc::new(value));
-            }
-            Step::Invalidate(Which::Older(which)) => {
-                if !self.tokens.is_empty() {
-                    self.invalidate(which % self.tokens.len() + 1)?;
+            Step::Invalidate(which) => {
+                if let Some((token, generation)) = self.which(which) {
+                    self.harness.cache.invalidate(&token);
+                    self.reference.invalidate(generation, *token);
                 }
             }
-            Step::Invalidate(Which::Stored) => {
-                if let Some(stored) = self.reference.stored {
-                    self.invalidate(stored.generation)?;
-                }
-            }
+            Step::Store(token) => self.store(token)?,
             Step::DropRuntime { runtime, keep_callers } => {
                 if !keep_callers {
                     self.callers.retain(|_, caller| caller.model.place != Place::Runtime(runtime));
@@ -181,31 +216,75 @@ impl Walk {
             }
         }
         // A fetch notices its timeout by its own timer first. A caller in another runtime would notice it too.
-        if callers_first && !self.reference.is_overdue() {
+        if callers_first && !self.reference.history.is_overdue() {
             self.poll_woken()?;
         }
         self.settle()
     }
 
     /// Adds a caller, and polls it once.
-    fn call(&mut self, place: Place, min_remaining: Duration, refreshes: bool) -> Result<(), String> {
-        let is_hit = match self.reference.freshness() {
-            Freshness::Fresh | Freshness::NearExpiry => self.reference.usable(min_remaining).is_some() && !refreshes,
+    fn call(&mut self, call: Call, place: Place) -> Result<(), String> {
+        let (cache, view) = (self.harness.cache.clone(), self.view.clone());
+        let get = |min_remaining| Demand::Get { min_remaining, stored: false };
+        let get_stored = Demand::Get { min_remaining: Duration::ZERO, stored: true };
+        let (demand, future): (_, Pin<Box<dyn Future<Output = Result<Returned, Error>>>>) = match call {
+            Call::Get => (get(Duration::ZERO), Box::pin(async move { cache.get().await.map(Returned::Token) })),
+            Call::GetValidFor(min_remaining) => {
+                let min_remaining = self.min_remaining(min_remaining);
+                let future = async move { cache.get_valid_for(min_remaining).await.map(Returned::Token) };
+                (get(min_remaining), Box::pin(future))
+            }
+            Call::GetView => {
+                (get_stored, Box::pin(async move { view.get().await.map(Returned::Converted) }))
+            }
+            Call::GetWithTimes => {
+                let future = async move {
+                    let with_times = cache.get_with_times().await?;
+                    let (generation, expires_at) = (with_times.generation, with_times.expires_at);
+                    Ok(Returned::WithTimes { token: with_times.token, generation, expires_at })
+                };
+                (get_stored, Box::pin(future))
+            }
+            Call::Refresh => (Demand::Refresh, Box::pin(async move { cache.refresh().await.map(Returned::Token) })),
+            Call::Replace(which) => {
+                let Some((token, generation)) = self.which(which) else { return Ok(()) };
+                let secret = *token;
+                let future = async move { cache.replace(&token).await.map(Returned::Token) };
+                (Demand::Replace { generation, secret }, Box::pin(future))
+            }
+        };
+        let is_hit = match (demand, self.reference.history.freshness()) {
+            (Demand::Get { min_remaining, .. }, Freshness::Fresh | Freshness::NearExpiry) => {
+                self.reference.history.usable(min_remaining).is_some()
+            }
             _ => false,
         };
-        let cache = self.harness.cache.clone();
-        let future: Pin<Box<dyn Future<Output = CallResult>>> = match (refreshes, min_remaining) {
-            (true, _) => Box::pin(async move { cache.refresh().await }),
-            (false, Duration::ZERO) => Box::pin(async move { cache.get().await }),
-            (false, min_remaining) => Box::pin(async move { cache.get_valid_for(min_remaining).await }),
-        };
-        let model = reference::Caller::new(place, min_remaining, refreshes);
+        let model = reference::Caller::new(place, demand);
         let number = self.calls;
         self.calls += 1;
         self.callers.insert(number, Caller { future, woken: Arc::new(Woken(AtomicBool::new(false))), model });
         let waits = self.poll(number)?;
         ensure!(!(is_hit && waits), "P1: a caller waits although a usable token is stored");
         Ok(())
+    }
+
+    /// A token that a caller rejects, and its generation.
+    fn which(&self, which: Which) -> Option<(Arc<Secret>, u64)> {
+        let generation = |index: usize| index as u64 + 1;
+        match which {
+            Which::Unknown => {
+                let secret = self.reference.history.last_token().map_or(Secret { value: 0, serial: 0 }, |t| t.secret);
+                Some((Arc::new(secret), 0))
+            }
+            Which::Older(which) => {
+                let index = which.checked_rem(self.tokens.len())?;
+                Some((Arc::clone(&self.tokens[index]), generation(index)))
+            }
+            Which::Stored => {
+                let stored = self.reference.history.stored()?.generation;
+                Some((Arc::clone(&self.tokens[index(stored)]), stored))
+            }
+        }
     }
 
     /// Polls a caller, and returns whether it still waits.
@@ -234,120 +313,131 @@ impl Walk {
     }
 
     /// Compares the result of a caller.
-    fn compare(&self, caller: &reference::Caller, result: CallResult, expected: Option<Outcome>) -> Result<(), String> {
-        let stored = self.reference.stored;
-        let actual = match result {
-            Ok(token) => {
-                let generation = self.tokens.iter().position(|known| Arc::ptr_eq(known, &token));
-                let Some(generation) = generation.map(|index| index + 1) else {
-                    return Err(format!("P2, P4, P11: the returned {token} was never stored, or is a copy"));
-                };
-                let is_held = stored.is_some_and(|stored| stored.generation == generation);
-                ensure!(is_held, "P15: the returned token is not the stored one");
-                ensure!(self.reference.freshness() != Freshness::Expired, "P2: the returned token has expired");
-                ensure!(
-                    self.reference.usable(caller.min_remaining).is_some(),
-                    "P5: the returned token is not valid for long enough"
-                );
-                Outcome::Token { generation }
-            }
-            Err(error) => {
-                let gets_fetch_errors = caller.refreshes || !caller.min_remaining.is_zero();
-                ensure!(
-                    gets_fetch_errors || self.reference.usable(Duration::ZERO).is_none(),
-                    "P3: an error while an unexpired token is stored: {error}"
-                );
-                Outcome::Error(info(&error))
-            }
+    fn compare(
+        &mut self,
+        caller: &reference::Caller,
+        result: Result<Returned, Error>,
+        expected: Option<Outcome>,
+    ) -> Result<(), String> {
+        let actual = match &result {
+            Ok(returned) => Outcome::Token { generation: self.generation_of(returned)? },
+            Err(error) => Outcome::Error(info(error)),
         };
-        let Some(expected) = expected else {
-            // The token was found usable above. In TooShort, a caller may get it early: an earlier waiter has set the
-            // soft deadline. A clock that was set back can make an expired token usable again.
-            let is_early = self.set_back || self.reference.freshness() == Freshness::TooShort;
-            ensure!(is_early && matches!(actual, Outcome::Token { .. }), "a caller gets {actual:?} instead of waiting");
-            return Ok(());
-        };
-        ensure!(actual == expected, "{}a caller gets {actual:?} instead of {expected:?}", promise(&expected));
+        let Some(expected) = expected else { return Err(format!("a caller gets {actual:?} instead of waiting")) };
+        ensure!(
+            actual == expected,
+            "{}a caller of {:?} gets {actual:?} instead of {expected:?}",
+            promise(&expected),
+            caller.demand
+        );
+        // These hold for every outcome, whatever the reference computes.
+        let (history, now) = (&self.reference.history, self.reference.history.now);
+        match (actual, caller.demand) {
+            (Outcome::Token { generation }, demand) => {
+                let token = history.token(generation);
+                let is_valid = token.is_some_and(|token| token.has(demand.min_remaining(), now));
+                ensure!(is_valid || history.stale().is_some(), "P2, P5: the token has expired, or is not valid long enough");
+            }
+            (Outcome::Error(error), Demand::Get { min_remaining, .. }) => ensure!(
+                history.usable(min_remaining).is_none(),
+                "P3: an error while an unexpired token is stored: {error:?}"
+            ),
+            _ => {}
+        }
         Ok(())
+    }
+
+    /// The generation of what a caller got, if it is the only copy of it.
+    fn generation_of(&mut self, returned: &Returned) -> Result<u64, String> {
+        let of = |token: &Arc<Secret>, tokens: &[Arc<Secret>]| {
+            let index = tokens.iter().position(|known| Arc::ptr_eq(known, token));
+            index.map(|index| index as u64 + 1).ok_or(format!("P4, P11: {token:?} was never stored, or is a copy"))
+        };
+        match returned {
+            Returned::Token(token) => of(token, &self.tokens),
+            Returned::Converted(converted) => {
+                let index = self.tokens.iter().position(|token| token.serial == **converted);
+                let generation = index.ok_or("P4: a view has converted a token that was never stored")? as u64 + 1;
+                let first = self.converted.entry(generation).or_insert_with(|| Arc::clone(converted));
+                ensure!(Arc::ptr_eq(first, converted), "P4: a view returns a copy");
+                Ok(generation)
+            }
+            Returned::WithTimes { token, generation, expires_at } => {
+                ensure!(of(token, &self.tokens)? == *generation, "P25: the generation is {generation}");
+                let now = self.reference.history.now;
+                let remaining = self.reference.history.token(*generation).and_then(|token| token.remaining(now));
+                let expected = remaining.map(|remaining| now.wall() + remaining);
+                ensure!(*expires_at == expected, "P25: it expires at {expires_at:?} instead of {expected:?}");
+                Ok(*generation)
+            }
+        }
     }
 
     /// Answers the pending fetch. Its waiters are polled after what happens meanwhile.
     fn answer(&mut self, answer: Answer, meanwhile: Meanwhile) -> Result<(), String> {
         let Some(fetch) = self.fetch.take() else { return Ok(()) };
-        self.answers += 1;
-        let number = self.answers;
-        let (token, end, refresh_in) = match answer {
-            Answer::Fail => {
-                fetch.fail(format!("outage {number}"));
-                self.reply = Some(Reply::Failure { kind: ErrorKind::Source, cause: Some(number) });
-                return self.complete(meanwhile);
-            }
-            Answer::FailPermanently => {
-                fetch.fail_permanently(format!("outage {number}"));
-                self.reply = Some(Reply::Failure { kind: ErrorKind::Permanent, cause: Some(number) });
-                return self.complete(meanwhile);
+        let reply = match answer {
+            Answer::Fail { permanent: is_permanent, retry_after: wait } => {
+                self.answers += 1;
+                let number = self.answers;
+                let kind = if is_permanent { ErrorKind::Permanent } else { ErrorKind::Source };
+                let error = format!("outage {number}").into();
+                let error = match wait {
+                    Some(wait) => retry_after(error, wait),
+                    None => error,
+                };
+                fetch.fail(if is_permanent { permanent(error) } else { error });
+                Reply::Failure(Failure { kind, cause: Some(number), retry_after: wait })
             }
             Answer::Panic => {
                 fetch.panic();
-                self.reply = Some(Reply::Failure { kind: ErrorKind::Panicked, cause: None });
-                return self.complete(meanwhile);
+                Reply::Failure(failure(ErrorKind::Panicked))
             }
-            Answer::Repeat => match self.last_token {
-                Some((value, end)) => (value, end, None),
-                None => (number, Expiry::Never, None),
-            },
-            Answer::Never(refresh_in) => (number, Expiry::Never, refresh_in),
-            Answer::Token { expiry, refresh_in } => {
-                let wall = self.harness.clock.wall();
-                let end = match expiry {
-                    Lifetime::Past(duration) => Expiry::At(wall - duration),
-                    Lifetime::Until(duration) => Expiry::At(wall + duration),
-                    Lifetime::In(duration) => Expiry::In(duration),
-                };
-                (number, end, refresh_in)
+            Answer::Token(token) => {
+                let stated = self.state(token);
+                fetch.succeed(temporary(stated));
+                Reply::Token(stated)
             }
         };
-        self.last_token = Some((token, end));
-        let refresh_at = refresh_in.map(|duration| self.harness.clock.after(duration));
-        let answer = match end {
-            Expiry::At(wall) => TemporaryToken::new(token, wall),
-            Expiry::In(lifetime) => TemporaryToken::expires_in(token, lifetime),
-            Expiry::Never => TemporaryToken::never_expires(token),
-        };
-        fetch.succeed(match refresh_at {
-            Some(wall) => answer.refresh_at(wall),
-            None => answer,
-        });
-        self.reply = Some(Reply::Token { value: token, end, refresh_at });
-        self.complete(meanwhile)
-    }
-
-    fn complete(&mut self, meanwhile: Meanwhile) -> Result<(), String> {
+        self.reply = Some(reply);
         self.run_fetch()?;
         match meanwhile {
             Meanwhile::Nothing => {}
             Meanwhile::Invalidation => {
-                if let Some(stored) = self.reference.stored {
-                    self.invalidate(stored.generation)?;
+                if let Some((token, generation)) = self.which(Which::Stored) {
+                    self.harness.cache.invalidate(&token);
+                    self.reference.invalidate(generation, *token);
                 }
             }
+            Meanwhile::Store(token) => self.store(token)?,
             Meanwhile::Time(by) => self.move_clock(Clocks::Both, by),
         }
         Ok(())
     }
 
-    fn invalidate(&mut self, generation: usize) -> Result<(), String> {
-        self.harness.cache.invalidate(&self.tokens[generation - 1]);
-        if self.reference.invalidate(generation) {
-            self.reference.after_invalidation(self.harness.cache.status().next_attempt)?;
+    fn state(&mut self, token: NewToken) -> Stated {
+        self.answers += 1;
+        let stated = state(token, self.answers, self.last_stated, self.harness.clock.wall());
+        self.last_stated = Some(stated);
+        stated
+    }
+
+    fn store(&mut self, token: NewToken) -> Result<(), String> {
+        let stated = self.state(token);
+        let result = self.harness.cache.store(temporary(stated));
+        let expected = self.reference.store(stated);
+        match (&result, expected) {
+            (Ok(token), Some(_)) => self.tokens.push(Arc::clone(token)),
+            (Err(error), None) if error.kind() == ErrorKind::AlreadyExpired => {}
+            _ => return Err(format!("P26: store returns {result:?} instead of generation {expected:?}")),
         }
-        Ok(())
+        self.check_fetch_is_dropped()
     }
 
     fn move_clock(&mut self, clocks: Clocks, by: By) {
         let duration = match by {
             By::Duration(duration) => duration,
-            By::Deadline(which, offset) => match nth(self.reference.deadlines().iter(), which) {
+            By::Deadline(which, offset) => match nth(self.reference.history.deadlines().iter(), which) {
                 Some(duration) => shifted(*duration, offset),
                 None => Duration::ZERO,
             },
@@ -355,23 +445,23 @@ impl Walk {
         match clocks {
             Clocks::Both => self.harness.clock.advance(duration),
             Clocks::Wall => self.harness.clock.suspend(duration),
-            Clocks::WallBack => {
-                self.harness.clock.set_wall(self.harness.clock.wall() - duration);
-                self.set_back = true;
-            }
+            Clocks::WallBack => self.harness.clock.set_wall(self.harness.clock.wall() - duration),
         }
-        self.reference.now = self.harness.clock.now();
+        self.reference.history.now = self.harness.clock.now();
+        if !matches!(clocks, Clocks::Both) {
+            self.reference.history.push(Fact::WallMoved);
+        }
     }
 
     fn min_remaining(&self, min_remaining: MinRemaining) -> Duration {
-        let stored = self.reference.stored;
+        let (stored, now) = (self.reference.history.stored(), self.reference.history.now);
         match min_remaining {
             MinRemaining::Duration(duration) => duration,
             MinRemaining::Remaining(offset) => {
-                shifted(stored.and_then(|stored| stored.remaining(self.reference.now)).unwrap_or(HOUR), offset)
+                shifted(stored.and_then(|stored| stored.remaining(now)).unwrap_or(HOUR), offset)
             }
             MinRemaining::Initial(offset) => {
-                shifted(stored.and_then(|stored| stored.initial_remaining()).unwrap_or(HOUR), offset)
+                shifted(stored.and_then(|stored| stored.was_valid_for()).unwrap_or(HOUR), offset)
             }
         }
     }
@@ -403,8 +493,9 @@ impl Walk {
     /// Runs the fetch until it waits.
     fn run_fetch(&mut self) -> Result<(), String> {
         run_tasks(&self.runtimes);
-        self.reference.run_fetch(self.reply.take(), self.harness.cache.status().next_attempt)?;
-        if self.reference.generation > self.tokens.len() {
+        let has_started = self.harness.source.fetches() > self.reference.history.fetches();
+        self.reference.run_fetch(has_started, self.reply.take());
+        if self.reference.history.generation() > self.tokens.len() as u64 {
             let Some(token) = self.harness.cache.peek() else {
                 return Err("P2: the new token is not stored".to_owned());
             };
@@ -416,24 +507,26 @@ impl Walk {
             }
             self.check_interval()?;
         }
-        let (fetches, expected) = (self.harness.source.fetches(), self.reference.fetches);
+        let (fetches, expected) = (self.harness.source.fetches(), self.reference.history.fetches());
         ensure!(fetches == expected, "P6, P7, P8, P14: {fetches} fetches instead of {expected}");
         self.check_fetch_is_dropped()
     }
 
     /// If the reference has no fetch, the cache must have dropped its own.
     fn check_fetch_is_dropped(&mut self) -> Result<(), String> {
-        let dropped = if self.reference.pending.is_none() { self.fetch.take() } else { None };
+        let dropped = if self.reference.history.pending().is_none() { self.fetch.take() } else { None };
         let Some(mut fetch) = dropped else { return Ok(()) };
-        ensure!(fetch.aborted().now_or_never().is_some(), "P12: an abandoned fetch still runs");
+        run_tasks(&self.runtimes);
+        ensure!(fetch.aborted().now_or_never().is_some(), "P12, P26: an abandoned fetch still runs");
         Ok(())
     }
 
     fn check_interval(&mut self) -> Result<(), String> {
         let now = self.harness.clock.now();
         if let Some(last) = self.last_start.replace(now) {
-            let distance = now.monotonic() - last.monotonic();
-            let interval = self.reference.settings.min_refresh_interval;
+            let wall = now.wall().duration_since(last.wall()).unwrap_or_default();
+            let distance = wall.max(now.monotonic() - last.monotonic());
+            let interval = self.reference.history.settings.min_refresh_interval;
             ensure!(distance >= interval, "P8: two fetches started within {distance:?}");
         }
         Ok(())
@@ -441,13 +534,12 @@ impl Walk {
 
     /// Compares what is visible without a call.
     fn check(&mut self) -> Result<(), String> {
-        let (status, peeked, now) = (self.harness.cache.status(), self.harness.cache.peek(), self.reference.now);
-        let model = &self.reference;
-        let usable = model.usable(Duration::ZERO);
-        match (&peeked, usable) {
+        let (status, peeked) = (self.harness.cache.status(), self.harness.cache.peek());
+        let (history, now) = (&self.reference.history, self.reference.history.now);
+        match (&peeked, history.usable(Duration::ZERO)) {
             (Some(token), Some(stored)) => {
-                ensure!(**token == stored.value, "P6: peek returns another token");
-                ensure!(Arc::ptr_eq(token, &self.tokens[stored.generation - 1]), "P4: peek returns a copy");
+                let is_same = Arc::ptr_eq(token, &self.tokens[index(stored.generation)]);
+                ensure!(is_same && **token == stored.secret, "P4, P6: peek returns another token");
             }
             (Some(_), None) => {
                 return Err("P2, P15: peek returns a token that has expired or was invalidated".to_owned());
@@ -455,58 +547,144 @@ impl Walk {
             (None, Some(_)) => return Err("P3, P15: peek does not return the token".to_owned()),
             (None, None) => {}
         }
-        let failures = model.failure.as_ref().map_or(0, |failure| failure.consecutive_failures);
-        let last = model.failure.as_ref().map(|failure| (failure.info.kind, failure.info.cause));
+        let stored = history.stored();
+        let last = history.last_failure().map(|(_, failure)| (failure.kind, failure.cause));
         let reported = status.last_error.as_ref().map(info).map(|info| (info.kind, info.cause));
-        let age = model.stored.map(|stored| stored.age(now));
-        let remaining = model.stored.and_then(|stored| stored.remaining(now));
-        let next = model.until_next_attempt();
-        ensure!(
-            status.freshness == model.freshness(),
-            "P17, P23: the freshness is {:?} instead of {:?}",
-            status.freshness,
-            model.freshness()
-        );
-        ensure!(status.generation == model.generation as u64, "P23: the generation is {}", status.generation);
+        let age = stored.map(|stored| now.monotonic() - stored.stored_at.monotonic());
+        let remaining = stored.and_then(|stored| stored.remaining(now));
+        let next = history.until_next_attempt();
+        let freshness = history.freshness();
+        let fetch = match history.pending() {
+            None => FetchState::Idle,
+            Some((fetch, ..)) if history.started(fetch).is_some() => FetchState::Running,
+            Some(_) => FetchState::Waiting,
+        };
+        let (failures, serving_expired) = (history.failures(), history.stale().is_some());
+        ensure!(status.freshness == freshness, "P17, P23: {:?} instead of {freshness:?}", status.freshness);
+        ensure!(status.generation == history.generation(), "P23: the generation is {}", status.generation);
         ensure!(status.remaining == remaining, "P17, P23: {:?} remaining instead of {remaining:?}", status.remaining);
         ensure!(status.age == age, "P23: an age of {:?} instead of {age:?}", status.age);
-        ensure!(status.refreshing == model.pending.is_some(), "P23: refreshing is {}", status.refreshing);
-        ensure!(status.failures == failures, "P11, P23: {} failures instead of {failures}", status.failures);
+        ensure!(status.fetch == fetch, "P23: {:?} instead of {fetch:?}", status.fetch);
+        ensure!(status.failures as usize == failures, "P11, P23: {} failures instead of {failures}", status.failures);
         ensure!(reported == last, "P10, P23: the last error is {reported:?} instead of {last:?}");
-        ensure!(
-            status.next_attempt == next,
-            "P8, P23: the next attempt in {:?} instead of {next:?}",
-            status.next_attempt
-        );
-        let events: Vec<_> = self.harness.log.take().iter().map(event_info).collect();
+        ensure!(status.next_attempt == next, "P8, P23: the next attempt in {:?} instead of {next:?}", status.next_attempt);
+        ensure!(status.serving_expired == serving_expired, "P20, P23: serving_expired is {}", status.serving_expired);
+        let (stale, events): (Vec<_>, Vec<_>) =
+            self.harness.log.take().into_iter().partition(|event| matches!(event, Event::ServedExpired { .. }));
+        self.check_served_expired(&stale)?;
+        let events: Vec<_> = events.iter().map(event_info).collect();
         let expected = std::mem::take(&mut self.reference.events);
         ensure!(events == expected, "P23: the events {events:?} instead of {expected:?}");
-        ensure!(self.harness.source.fetches() == self.reference.fetches, "P6: peek or status has started a fetch");
+        ensure!(self.harness.source.fetches() == self.reference.history.fetches(), "P6: peek or status has fetched");
+        self.check_subscription()?;
+        self.check_conversions()
+    }
+
+    /// The event is emitted once per token, at the latest when a caller gets it.
+    fn check_served_expired(&mut self, events: &[Event]) -> Result<(), String> {
+        for event in events {
+            let Event::ServedExpired { generation, .. } = event else { continue };
+            let is_first = self.reported_stale.insert(*generation);
+            ensure!(is_first, "P20, P23: generation {generation} is reported twice as served after its expiry");
+            let is_latest = *generation == self.reference.history.generation() || self.reference.served_expired.contains(generation);
+            ensure!(is_latest, "P20, P23: generation {generation} is reported as served after its expiry");
+        }
+        let missing = self.reference.served_expired.drain(..).find(|generation| !self.reported_stale.contains(generation));
+        ensure!(missing.is_none(), "P20, P23: generation {missing:?} is not reported as served after its expiry");
+        Ok(())
+    }
+
+    /// A subscriber who looks after each step gets each new token once.
+    fn check_subscription(&mut self) -> Result<(), String> {
+        let history = &self.reference.history;
+        let usable = history.usable(Duration::ZERO).map(|token| token.generation);
+        let expected = usable.filter(|generation| *generation > self.seen);
+        self.seen = history.generation();
+        let token = self.subscription.changed().now_or_never().flatten();
+        let actual = token.and_then(|token| self.tokens.iter().position(|known| Arc::ptr_eq(known, &token)));
+        let actual = actual.map(|index| index as u64 + 1);
+        ensure!(actual == expected, "P24: a subscriber gets generation {actual:?} instead of {expected:?}");
+        let again = self.subscription.changed().now_or_never().flatten();
+        ensure!(again.is_none(), "P24: a subscriber gets a token twice");
+        Ok(())
+    }
+
+    fn check_conversions(&self) -> Result<(), String> {
+        let mut serials = self.conversions.lock().unwrap().clone();
+        let count = serials.len();
+        serials.sort_unstable();
+        serials.dedup();
+        ensure!(serials.len() == count, "P4: a view has converted a token twice");
         Ok(())
     }
 
     /// Drops the cache, then the waiting callers.
     fn end(mut self) -> Result<(), String> {
-        drop(self.harness.cache);
+        drop((self.harness.cache, self.view));
         run_tasks(&self.runtimes);
-        if let Some(fetch) = &mut self.fetch {
-            let (aborted, waited_for) = (fetch.aborted().now_or_never().is_some(), !self.callers.is_empty());
-            ensure!(aborted != waited_for, "P14: only waiting callers have a handle, and aborted is {aborted}");
+        if let Some(fetch) = &mut self.fetch
+            && !self.callers.is_empty()
+        {
+            ensure!(fetch.aborted().now_or_never().is_none(), "P14: a fetch is aborted that callers wait for");
         }
         self.callers.clear();
-        run_tasks(&self.runtimes);
-        if let Some(fetch) = &mut self.fetch {
-            ensure!(fetch.aborted().now_or_never().is_some(), "P14: a fetch runs without any handle");
-        }
+        let is_aborted = |fetch: &mut Fetch<_>| fetch.aborted().now_or_never().is_some();
+        let aborted = eventually(|| {
+            run_tasks(&self.runtimes);
+            self.fetch.as_mut().is_none_or(is_aborted)
+        });
+        ensure!(aborted, "P14: a fetch runs without any handle");
         let tasks = self.runtimes.iter().map(|runtime| runtime.metrics().num_alive_tasks()).sum::<usize>();
         ensure!(tasks == 0, "P14: {tasks} tasks are remaining");
         ensure!(
-            self.harness.source.fetches() == self.reference.fetches,
+            self.harness.source.fetches() == self.reference.history.fetches(),
             "P14: a fetch started after the last handle was dropped"
         );
-        let is_kept = self.tokens.iter().any(|token| Arc::strong_count(token) > 1);
-        ensure!(!is_kept, "P14: a token has outlived the cache");
+        let is_closed = eventually(|| self.subscription.changed().now_or_never().is_some_and(|token| token.is_none()));
+        ensure!(is_closed, "P24: a subscription outlives the cache");
+        let is_kept = || self.tokens.iter().any(|token| Arc::strong_count(token) > 1);
+        ensure!(eventually(|| !is_kept()), "P14, P28: a token has outlived the cache");
         Ok(())
+    }
+}
+
+/// Whether a condition holds, at the latest when the watchdog has let go of the cache. It runs in another thread, and holds
+/// the cache for a moment.
+fn eventually(mut holds: impl FnMut() -> bool) -> bool {
+    (0..60_000).any(|attempt| {
+        if attempt > 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        holds()
+    })
+}
+
+/// A token as the source or a caller states it, `number` being a new one.
+fn state(token: NewToken, number: u32, last: Option<Stated>, wall: SystemTime) -> Stated {
+    let value = last.filter(|_| token.equal).map_or(number, |last| last.secret.value);
+    let expiry = match token.lifetime {
+        Lifetime::Past(duration) => Expiry::At(wall - duration),
+        Lifetime::Until(duration) => Expiry::At(wall + duration),
+        Lifetime::In(duration) => Expiry::In(duration),
+        Lifetime::Same => last.map_or(Expiry::Never, |last| last.expiry),
+        Lifetime::Never => Expiry::Never,
+    };
+    let refresh_at = token.refresh.map(|refresh| match refresh {
+        Refresh::In(duration) => wall + duration,
+        Refresh::Past(duration) => wall - duration,
+    });
+    Stated { secret: Secret { value, serial: number }, expiry, refresh_at }
+}
+
+fn temporary(stated: Stated) -> TemporaryToken<Secret> {
+    let token = match stated.expiry {
+        Expiry::At(wall) => TemporaryToken::new(stated.secret, wall),
+        Expiry::In(lifetime) => TemporaryToken::expires_in(stated.secret, lifetime),
+        Expiry::Never => TemporaryToken::never_expires(stated.secret),
+    };
+    match stated.refresh_at {
+        Some(wall) => token.refresh_at(wall),
+        None => token,
     }
 }
 
@@ -533,6 +711,7 @@ fn promise(expected: &Outcome) -> &'static str {
             ErrorKind::TooShort => "P5: ",
             ErrorKind::NoRuntime => "P12: ",
             ErrorKind::Permanent => "P10, P13: ",
+            ErrorKind::Rejected => "P15, P16: ",
             _ => "P10: ",
         },
     }
@@ -548,16 +727,22 @@ fn event_info(event: &Event) -> EventInfo {
     match event {
         Event::FetchStarted { reason, .. } => EventInfo::Started(*reason),
         Event::FetchSucceeded { generation, remaining, took, .. } => {
-            EventInfo::Succeeded { generation: index(*generation), remaining: *remaining, took: *took }
+            EventInfo::Succeeded { generation: *generation, remaining: *remaining, took: *took }
         }
-        Event::FetchFailed { error, took, .. } => EventInfo::Failed(info(error), *took),
-        Event::Invalidated { generation, .. } => EventInfo::Invalidated { generation: index(*generation) },
+        Event::FetchFailed { error, failures, took, .. } => {
+            EventInfo::Failed { error: info(error), failures: *failures as usize, took: *took }
+        }
+        Event::Stored { generation, remaining, .. } => {
+            EventInfo::Stored { generation: *generation, remaining: *remaining }
+        }
+        Event::Invalidated { generation, .. } => EventInfo::Invalidated { generation: *generation },
         other => panic!("unexpected event: {other:?}"),
     }
 }
 
+/// The position of a generation, which count from one.
 fn index(generation: u64) -> usize {
-    usize::try_from(generation).unwrap()
+    usize::try_from(generation - 1).unwrap()
 }
 
 fn shifted(duration: Duration, offset: Offset) -> Duration {
