@@ -88,7 +88,7 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     ///
     /// Default: 5 minutes. An issuer that is down for long should not be kept down by the requests of its clients.
     pub fn max_backoff(mut self, max_backoff: Duration) -> Self {
-        self.config.max_backoff = max_backoff;
+        self.config.max_backoff = max_backoff.max(config::MIN_INTERVAL);
         self
     }
 

@@ -76,6 +76,13 @@ impl Deadline {
         }
     }
 
+    /// The one that remains longer. They may have been set on different sides of a change of the wall clock, so neither clock
+    /// alone tells which one that is.
+    pub(crate) fn or_later(self, other: Self, now: TimePoint) -> Self {
+        let remaining = |deadline: Self| deadline.remaining(now).unwrap_or(Duration::MAX);
+        if remaining(other) > remaining(self) { other } else { self }
+    }
+
     /// The time from `earlier` to this deadline.
     pub(crate) const fn since(self, earlier: Self) -> Duration {
         self.monotonic.saturating_sub(earlier.monotonic)
@@ -175,6 +182,16 @@ mod tests {
         assert_eq!(Deadline::NEVER.min(both), both);
         let earlier = Deadline::after(START, HOUR / 2);
         assert_eq!((Deadline::after(START, HOUR).min(earlier), earlier.min(both)), (earlier, earlier));
+    }
+
+    #[test]
+    fn p08_the_later_deadline_is_found_after_a_clock_change() {
+        let set_back = TimePoint::new(START.monotonic + HOUR, START.wall - HOUR);
+        let (before, after) = (Deadline::after(START, HOUR / 2), Deadline::after(set_back, HOUR / 2));
+        let suspended = TimePoint::new(set_back.monotonic, set_back.wall + HOUR / 2);
+        assert!(before.or_later(after, suspended).is_reached(suspended), "each is reached, on another clock");
+        assert_eq!(before.or_later(after, set_back), after);
+        assert_eq!(after.or_later(before, set_back), after);
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl<T> State<T> {
             None => Fallback::Nothing { outage: elapsed(failure.first, failure.at) },
         };
         let backoff = self.config.backoff(failure.consecutive_failures, fallback, failure.jitter_sample);
-        Deadline::after(failure.at, backoff.max(failure.retry_after)).max(self.after_interval())
+        Deadline::after(failure.at, backoff.max(failure.retry_after)).or_later(self.after_interval(), now)
     }
 
     /// The end of the `min_refresh_interval`.

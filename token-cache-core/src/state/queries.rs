@@ -127,7 +127,7 @@ impl<T> State<T> {
             let next = match row.fetch {
                 FetchDue::No => row.ends,
                 // Not without a pause, if there is no interval and the tokens of the source are always due.
-                _ => self.after(MIN_INTERVAL).max(self.next_attempt(now)),
+                _ => self.after(MIN_INTERVAL).or_later(self.next_attempt(now), now),
             };
             if next.not_reached(now) {
                 // Not longer: the token may be rejected, and the machine suspended.
