@@ -52,7 +52,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
                 return Ok(token);
             }
             // The token that the fetch has brought, even if another caller has rejected it since.
-            if let FetchOutcome::Succeeded { token, expires, .. } = outcome {
+            if let FetchOutcome::Succeeded { token, expires } = outcome {
                 let now = self.clock.now();
                 // A caller who requires no time does not get an expired token either.
                 if expires.not_reached(now) && expires.has_at_least(min_remaining, now) {
@@ -84,7 +84,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
                 ControlFlow::Continue(waiting) => waiting,
             };
             match self.wait(&waiting, Caller::Async).await? {
-                Some(FetchOutcome::Succeeded { token, expires, .. }) if expires.not_reached(self.clock.now()) => {
+                Some(FetchOutcome::Succeeded { token, expires }) if expires.not_reached(self.clock.now()) => {
                     return Ok(Arc::clone(token));
                 }
                 // Another decision could start another fetch.
@@ -114,9 +114,12 @@ impl<T: Send + Sync + 'static> Inner<T> {
                 ControlFlow::Continue(waiting) => waiting,
             };
             match self.wait(&waiting, Caller::Async).await? {
-                Some(FetchOutcome::Succeeded { insisted: true, .. }) => return Err(self.setup.error(Cause::Rejected)),
-                Some(FetchOutcome::Succeeded { token: new, expires, .. }) if expires.not_reached(self.clock.now()) => {
-                    return self.other_than(token, Arc::clone(new));
+                // The issuer insists on it, or a caller has stored it again.
+                Some(FetchOutcome::Succeeded { token: new, .. }) if self.is_same(token, new) => {
+                    return Err(self.setup.error(Cause::Rejected));
+                }
+                Some(FetchOutcome::Succeeded { token, expires }) if expires.not_reached(self.clock.now()) => {
+                    return Ok(Arc::clone(token));
                 }
                 Some(FetchOutcome::Failed(error)) => return Err(error.clone()),
                 Some(FetchOutcome::Lost) => self.check_runtime(&waiting, Caller::Async)?,
@@ -124,12 +127,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
             }
         }
         let new = self.get(Duration::ZERO, Caller::Async).await?;
-        self.other_than(token, new)
-    }
-
-    /// An error if the new token is the rejected one: the issuer insists on it, or a caller has stored it again.
-    fn other_than(&self, rejected: &Arc<T>, new: Arc<T>) -> Result<Arc<T>, Error> {
-        if self.is_same(rejected, &new) { Err(self.setup.error(Cause::Rejected)) } else { Ok(new) }
+        if self.is_same(token, &new) { Err(self.setup.error(Cause::Rejected)) } else { Ok(new) }
     }
 
     /// Starts the keep-warm task if it is configured and does not run.

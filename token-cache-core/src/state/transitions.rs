@@ -17,8 +17,6 @@ pub(crate) enum FetchOutcome<T> {
     Succeeded {
         token: Arc<T>,
         expires: Deadline,
-        /// The issuer returned the rejected token once more.
-        insisted: bool,
     },
     Failed(Error),
     /// It may have returned a token that was rejected while it ran.
@@ -74,10 +72,10 @@ impl<T> State<T> {
             && let Some(Entry { token, expires, .. }) = self.entry.as_ref().filter(|entry| !new.outlives(entry, now))
         {
             self.displaced.tokens.push(new.token);
-            return FetchOutcome::Succeeded { token: Arc::clone(token), expires: *expires, insisted: false };
+            return FetchOutcome::Succeeded { token: Arc::clone(token), expires: *expires };
         }
         let in_turn = in_flight.reason == FetchReason::NearExpiry && !after_failure;
-        self.insert(new, now, in_turn, same == SameAsRejected::Yes, jitter_sample)
+        self.insert(new, now, in_turn, jitter_sample)
     }
 
     /// Stores a token that comes from elsewhere, as if a fetch had just returned it.
@@ -91,13 +89,13 @@ impl<T> State<T> {
         self.in_flight = None;
         self.last_start = Some(now);
         self.forget_failure();
-        Ok(self.insert(new, now, false, false, jitter_sample))
+        Ok(self.insert(new, now, false, jitter_sample))
     }
 
     /// Stores the token that the cache is created with.
     pub(crate) fn seed(&mut self, new: NewToken<T>, now: TimePoint, jitter_sample: f64) {
         if let Ok(new) = self.check_expiry(new, now) {
-            self.insert(new, now, false, false, jitter_sample);
+            self.insert(new, now, false, jitter_sample);
         }
     }
 
@@ -114,7 +112,6 @@ impl<T> State<T> {
         new: NewToken<T>,
         now: TimePoint,
         in_turn: bool,
-        insisted: bool,
         jitter_sample: f64,
     ) -> FetchOutcome<T> {
         let repeated = self.entry.as_ref().is_some_and(|entry| !new.outlives(entry, now));
@@ -124,7 +121,7 @@ impl<T> State<T> {
         self.invalidated = false;
         self.displaced.tokens.extend(self.rejected.take());
         self.displaced.tokens.extend(self.entry.replace(entry).map(|entry| entry.token));
-        FetchOutcome::Succeeded { token, expires, insisted }
+        FetchOutcome::Succeeded { token, expires }
     }
 
     /// The task of the fetch was dropped.
