@@ -47,8 +47,6 @@ pub(crate) enum By {
 pub(crate) enum End {
     /// Its token, or one that a caller stored meanwhile, is in use.
     Stored { generation: u64 },
-    /// It returned the token that had been rejected before it started.
-    Insisted { generation: u64 },
     /// It returned, or may have returned, a token that was rejected while it ran.
     Discarded,
     /// Its token is not valid for longer than the stored one, and replaces nothing.
@@ -319,10 +317,16 @@ impl History {
         .flatten()
     }
 
-    /// Whether a task that waits for the end of the interval may not have noticed yet that the wall clock has moved.
+    /// Whether a task that waits for the end of the interval may not have noticed that it is over. It is over on the wall
+    /// clock only, and was not when the task last looked, which it does every few seconds.
     pub(crate) fn may_start_late(&self) -> bool {
+        let Some(last) = self.last_start() else { return false };
+        let interval = self.settings.min_refresh_interval;
+        let wall = self.now.wall().duration_since(last.wall()).unwrap_or_default();
         let moved = self.newest(|(at, fact)| matches!(fact, Fact::WallMoved).then_some(at.monotonic()));
-        moved.is_some_and(|moved| self.now.monotonic() < moved + Duration::from_secs(5))
+        let has_just_moved = moved.is_some_and(|moved| self.now.monotonic() < moved + LATE);
+        let is_just_over = wall < interval + LATE;
+        self.now.monotonic() < last.monotonic() + interval && (has_just_moved || is_just_over)
     }
 
     pub(crate) fn until_next_attempt(&self) -> Duration {
@@ -380,3 +384,6 @@ impl Settings {
         base.saturating_mul(factor).min(self.max_backoff())
     }
 }
+
+/// How late a task may notice a change of the wall clock.
+const LATE: Duration = Duration::from_secs(5);

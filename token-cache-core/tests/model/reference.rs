@@ -21,6 +21,10 @@ pub(crate) struct Reference {
 pub(crate) struct Caller {
     pub(crate) place: Place,
     pub(crate) demand: Demand,
+    /// Whether the stored token helps: it is not the one that this caller replaces.
+    gets: bool,
+    /// What the fetch brought that this caller has waited for. It is as good a result as a token that was stored since.
+    pub(crate) brought: Option<u64>,
     waits: Option<Wait>,
 }
 
@@ -89,6 +93,24 @@ impl Reference {
 
     /// Polls a caller. `None`: the caller waits.
     pub(crate) fn poll(&mut self, caller: &mut Caller) -> Option<Outcome> {
+        let outcome = self.poll_any(caller)?;
+        match (caller.demand, outcome) {
+            // The issuer insists on it, or a caller has stored it again.
+            (Demand::Replace { generation: rejected, secret }, Outcome::Token { generation })
+                if self.is_rejected(generation, rejected, secret) =>
+            {
+                Some(error(ErrorKind::Rejected))
+            }
+            _ => Some(outcome),
+        }
+    }
+
+    fn is_rejected(&self, generation: u64, rejected: u64, secret: Secret) -> bool {
+        rejected == generation
+            || self.history.token(generation).is_some_and(|token| self.is_same(token.secret, secret))
+    }
+
+    fn poll_any(&mut self, caller: &mut Caller) -> Option<Outcome> {
         loop {
             let Some(wait) = caller.waits else {
                 match self.arrive(caller) {
@@ -120,18 +142,22 @@ impl Reference {
     /// The result for a caller who has waited for a fetch. `None`: the fetch has brought nothing.
     fn result(&mut self, caller: &mut Caller, fetch: usize, end: End) -> Option<Outcome> {
         let min_remaining = caller.demand.min_remaining();
-        let gets = matches!(caller.demand, Demand::Get { .. });
+        let gets = caller.gets;
         match end {
-            End::Insisted { .. } if matches!(caller.demand, Demand::Replace { .. }) => {
-                Some(error(ErrorKind::Rejected))
-            }
-            End::Stored { generation } | End::Insisted { generation } => {
+            End::Stored { generation } => {
+                if let (false, Demand::Replace { generation: rejected, secret }) = (gets, caller.demand)
+                    && self.is_rejected(generation, rejected, secret)
+                {
+                    return Some(error(ErrorKind::Rejected));
+                }
+                let needs_stored = matches!(caller.demand, Demand::Get { stored: true, .. });
+                let brought = self.history.token(generation).copied()?;
+                let is_valid = brought.has(min_remaining, self.history.now) && !needs_stored;
+                caller.brought = is_valid.then_some(generation);
                 if let (true, Some(outcome)) = (gets, self.usable(min_remaining)) {
                     return Some(outcome);
                 }
-                let brought = self.history.token(generation).copied()?;
-                let needs_stored = matches!(caller.demand, Demand::Get { stored: true, .. });
-                if brought.has(min_remaining, self.history.now) && !needs_stored {
+                if is_valid {
                     return Some(found(&brought));
                 }
                 if gets && self.usable(Duration::ZERO).is_some() {
@@ -140,6 +166,7 @@ impl Reference {
                 // It has expired already. Any token will do.
                 if matches!(caller.demand, Demand::Refresh) {
                     caller.demand = Demand::Get { min_remaining, stored: false };
+                    caller.gets = true;
                 }
                 None
             }
@@ -166,11 +193,14 @@ impl Reference {
         }
     }
 
-    fn arrive(&mut self, caller: &Caller) -> Found {
+    fn arrive(&mut self, caller: &mut Caller) -> Found {
+        if let Demand::Replace { generation, secret } = caller.demand {
+            caller.gets |= !self.is_stored(generation, secret);
+        }
         match caller.demand {
-            Demand::Get { min_remaining, .. } => self.get(caller.place, min_remaining),
             Demand::Refresh => self.refresh(caller.place),
-            Demand::Replace { generation, secret } => self.replace(caller.place, generation, secret),
+            Demand::Replace { .. } if !caller.gets => self.replace(caller.place),
+            demand => self.get(caller.place, demand.min_remaining()),
         }
     }
 
@@ -272,10 +302,7 @@ impl Reference {
         }
     }
 
-    fn replace(&mut self, place: Place, generation: u64, secret: Secret) -> Found {
-        if !self.is_stored(generation, secret) {
-            return self.get(place, Duration::ZERO);
-        }
+    fn replace(&mut self, place: Place) -> Found {
         if !self.history.is_being_replaced() {
             let wait = self.history.until_next_rejection();
             if !wait.is_zero() {
@@ -326,13 +353,9 @@ impl Reference {
         let generation = self.history.generation() + 1;
         let origin = Origin { started: now, in_turn: false, previous: self.history.stored() };
         let token = Token::new(&self.history.settings, generation, stated, origin, now)?;
-        let end = match self.history.rejected() {
-            Some(secret) if self.is_same(secret, stated.secret) => End::Insisted { generation },
-            _ => End::Stored { generation },
-        };
         self.history.push(Fact::Stored { token, by: By::Caller });
         if let Some((fetch, ..)) = self.history.pending() {
-            self.history.push(Fact::Ended { fetch, end });
+            self.history.push(Fact::Ended { fetch, end: End::Stored { generation } });
         }
         self.events.push(EventInfo::Stored { generation, remaining: token.remaining(now) });
         Some(generation)
@@ -376,7 +399,7 @@ impl Reference {
         let took = self.history.now.monotonic() - started.monotonic();
         self.history.push(Fact::Ended { fetch, end });
         match end {
-            End::Stored { .. } | End::Insisted { .. } | End::TooShort => {
+            End::Stored { .. } | End::TooShort => {
                 let remaining = self.history.stored().and_then(|token| token.remaining(self.history.now));
                 let generation = self.history.generation();
                 self.events.push(EventInfo::Succeeded { generation, remaining, took });
@@ -408,13 +431,13 @@ impl Reference {
         let fresh = history.usable(Duration::ZERO).filter(|stored| stored.freshness(now) == Freshness::Fresh);
         let keeps = reason == FetchReason::TooShort
             && !history.is_being_replaced()
-            && fresh.is_some_and(|stored| !outlives(token.remaining(now), stored.remaining(now)));
+            && fresh.is_some_and(|stored| !outlives(token.remaining(now), stored.remaining(now), Duration::ZERO));
         self.history.push(Fact::Answered { expires: token.expires });
         if keeps {
             return End::TooShort;
         }
         self.history.push(Fact::Stored { token, by: By::Fetch });
-        if is_same { End::Insisted { generation } } else { End::Stored { generation } }
+        End::Stored { generation }
     }
 
     fn is_same(&self, one: Secret, other: Secret) -> bool {
@@ -447,7 +470,7 @@ impl Reference {
 
 impl Caller {
     pub(crate) const fn new(place: Place, demand: Demand) -> Self {
-        Self { place, demand, waits: None }
+        Self { place, demand, gets: matches!(demand, Demand::Get { .. }), brought: None, waits: None }
     }
 }
 

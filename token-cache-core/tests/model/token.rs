@@ -93,7 +93,7 @@ impl Token {
         let min_ttl = settings.min_ttl.min(lifetime / 4);
         // The issuer has returned its last token again, or one that does not live longer. A second is lost where it states
         // whole seconds.
-        let repeats = origin.previous.is_some_and(|previous| !outlives(Some(remaining), previous.remaining(now)));
+        let repeats = origin.previous.is_some_and(|previous| !outlives(Some(remaining), previous.remaining(now), SECOND));
         let share = settings.jitter * settings.jitter_sample;
         let lead = if settings.jitter == 0.0 || origin.in_turn || repeats {
             buffer + buffer.mul_f64(share)
@@ -157,9 +157,9 @@ impl Token {
     }
 }
 
-/// Whether a token with this remaining time is valid for longer, by more than a second, than one with that.
-pub(crate) fn outlives(new: Option<Duration>, stored: Option<Duration>) -> bool {
-    stored.is_some_and(|stored| new.is_none_or(|new| new > stored + Duration::from_secs(1)))
+/// Whether a token with this remaining time is valid for longer than one with that, by more than a margin.
+pub(crate) fn outlives(new: Option<Duration>, stored: Option<Duration>, margin: Duration) -> bool {
+    stored.is_some_and(|stored| new.is_none_or(|new| new > stored + margin))
 }
 
 impl Stated {
@@ -194,3 +194,5 @@ impl Deadline {
         other.monotonic.saturating_sub(self.monotonic)
     }
 }
+
+const SECOND: Duration = Duration::from_secs(1);
