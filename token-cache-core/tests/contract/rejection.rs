@@ -1,7 +1,7 @@
 //! Promises 15 and 16: a token that a service has rejected.
 
 use token_cache_core::test_util::Fetch;
-use token_cache_core::{ErrorKind, Event};
+use token_cache_core::{ErrorKind, Event, FetchState};
 
 use super::*;
 
@@ -136,7 +136,7 @@ async fn p16_a_fetch_that_starts_later_is_trusted() {
     harness.clock.advance(HOUR - 4 * MINUTE);
     // This spawns the task of the fetch, which starts with the next `await`.
     assert_eq!(harness.get_now(), "a");
-    assert!(harness.cache.status().refreshing && harness.source.fetches() == 1);
+    assert!(harness.cache.status().fetch == FetchState::Running && harness.source.fetches() == 1);
     harness.cache.invalidate(&token);
     let get = harness.spawn_get();
     harness.succeed("b", HOUR).await;
