@@ -12,7 +12,7 @@ use crate::config::MIN_INTERVAL;
 use crate::error::{Cause, Error};
 use crate::event::Event;
 use crate::fetch;
-use crate::inner::Inner;
+use crate::inner::{Inner, drop_quietly};
 use crate::pending::PendingFetch;
 use crate::rt::{Runtime, Task, block_on, in_async_task, lock};
 use crate::state::{Decision, FetchOutcome, KeepWarm, State};
@@ -53,7 +53,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
             }
             // The token that the fetch has brought, even if another caller has rejected it since.
             if let FetchOutcome::Succeeded { token, expires, .. } = outcome
-                && expires.has_at_least(min_remaining, self.clock.now())
+                && expires.is_valid_for(min_remaining, self.clock.now())
             {
                 return Ok(Arc::clone(token));
             }
@@ -106,7 +106,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
                 // There is another one already.
                 _ => state.get(now, Duration::ZERO, can_fetch),
             });
-            drop(stored);
+            drop_quietly(stored);
             let waiting = match decision {
                 ControlFlow::Break(result) => return result,
                 ControlFlow::Continue(waiting) => waiting,

@@ -23,6 +23,8 @@ async fn p23_the_status_shows_each_change() {
     assert_eq!(near.next_attempt, Duration::ZERO);
 
     let _ = harness.get_now();
+    assert_eq!(harness.cache.status().fetch, FetchState::Waiting, "for its task");
+    settled().await;
     assert_eq!(harness.cache.status().fetch, FetchState::Running);
     harness.fail().await;
     let failed = harness.cache.status();
