@@ -47,7 +47,7 @@ use crate::source::BoxError;
 /// #     Ok::<_, std::io::Error>(http::Response::new(Full::<bytes::Bytes>::default()))
 /// # });
 /// let channel = BearerLayer::new(&cache, |token| token).layer(channel);
-/// let channel = GrpcStatusLayer.layer(channel);
+/// let channel = GrpcStatusLayer::new().layer(channel);
 ///
 /// let request = http::Request::post("https://service/package.Service/Method")
 ///     .header("content-type", "application/grpc")
@@ -65,6 +65,14 @@ pub struct GrpcStatusLayer;
 #[derive(Clone, Debug)]
 pub struct GrpcStatus<S> {
     inner: S,
+}
+
+impl GrpcStatusLayer {
+    /// Creates the layer.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self
+    }
 }
 
 impl<S> Layer<S> for GrpcStatusLayer {
