@@ -54,10 +54,10 @@ async fn a_body_of_256_kib_is_repeated() {
 async fn the_second_request_has_a_bounded_number_of_frames() {
     let alternating = [&[1; 4 * KIB][..], b"2"];
     let cases: [(&str, Vec<&[u8]>, usize); 4] = [
-        ("single bytes", iter::repeat_n(&b"1"[..], 256 * KIB).collect(), 1),
+        ("single bytes", iter::repeat_n(&b"1"[..], 16 * KIB).collect(), 1),
         ("large and small chunks", alternating.into_iter().cycle().take(126).collect(), 126),
         ("large chunks", iter::repeat_n(&[1; 4 * KIB][..], 64).collect(), 64),
-        ("empty chunks", [&b""[..], b"1"].into_iter().cycle().take(64 * KIB).collect(), 1),
+        ("empty chunks", [&b""[..], b"1"].into_iter().cycle().take(16 * KIB).collect(), 1),
     ];
     for (case, chunks, frames) in cases {
         let mut harness = Harness::with_token("one").await;
