@@ -125,8 +125,8 @@ impl<T: Send + Sync + 'static> BearerLayer<T> {
     /// The value is the secret alone, unless [`scheme`](Self::scheme) is set or `name` is `Authorization` or
     /// `Proxy-Authorization`.
     ///
-    /// Clients that follow redirects do not remove other headers than `Authorization` when a redirect leads to another host.
-    /// Disable redirects in the client, or the other host gets the token.
+    /// When a redirect leads to another host, clients usually remove `Authorization`, but not other headers. Disable redirects
+    /// in the client, or that host gets the token.
     ///
     /// ```
     /// # use http::HeaderName;
@@ -164,11 +164,11 @@ impl<T: Send + Sync + 'static> BearerLayer<T> {
 
     /// Sets the response statuses that reject the token. Defaults to 401 alone.
     ///
-    /// Two rules remain. The gRPC status `UNAUTHENTICATED` rejects the token too. And no response does whose
-    /// `WWW-Authenticate` header names another reason, which the next token would not remove: the error `insufficient_scope` or
-    /// `invalid_request` ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)), or
-    /// `insufficient_user_authentication` ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470#section-3)). Use
-    /// [`rejected_if`](Self::rejected_if) to replace them.
+    /// The gRPC status `UNAUTHENTICATED` still rejects the token. A response never does if its `WWW-Authenticate` header names a
+    /// reason that the next token would not remove: the error `insufficient_scope` or `invalid_request`
+    /// ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)), or `insufficient_user_authentication`
+    /// ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470#section-3)). To replace these rules, use
+    /// [`rejected_if`](Self::rejected_if).
     ///
     /// Name only statuses that a service uses for invalid tokens. If 403 also means that access is denied, each such response
     /// costs a fetch, as far as the pacing allows, and a second request.
