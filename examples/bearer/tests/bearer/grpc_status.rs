@@ -18,7 +18,7 @@ async fn a_temporary_failure_is_unavailable() {
 
 #[tokio::test]
 async fn a_permanent_failure_is_unauthenticated() {
-    let status = call_without_token(|| permanent(io::Error::other("wrong secret")).into()).await;
+    let status = call_without_token(|| permanent(io::Error::other("wrong secret"))).await;
     assert_eq!(status.code(), Code::Unauthenticated);
     assert!(status.message().ends_with("wrong secret"), "{status:?}");
 }
