@@ -108,6 +108,11 @@ impl Deadline {
         wall.unwrap_or_else(|| now.monotonic.saturating_sub(self.monotonic))
     }
 
+    /// Whether it is not reached, and at least `duration` remains.
+    pub(crate) fn is_valid_for(&self, duration: Duration, now: TimePoint) -> bool {
+        self.not_reached(now) && self.has_at_least(duration, now)
+    }
+
     /// Whether at least `duration` remains.
     pub(crate) fn has_at_least(&self, duration: Duration, now: TimePoint) -> bool {
         self.remaining(now).is_none_or(|remaining| remaining >= duration)

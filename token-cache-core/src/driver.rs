@@ -12,7 +12,7 @@ use crate::config::MIN_INTERVAL;
 use crate::error::{Cause, Error};
 use crate::event::Event;
 use crate::fetch;
-use crate::inner::Inner;
+use crate::inner::{Inner, drop_quietly};
 use crate::pending::PendingFetch;
 use crate::rt::{Runtime, Task, block_on, in_async_task, lock};
 use crate::state::{Decision, FetchOutcome, KeepWarm, State};
@@ -52,12 +52,10 @@ impl<T: Send + Sync + 'static> Inner<T> {
                 return Ok(token);
             }
             // The token that the fetch has brought, even if another caller has rejected it since.
-            if let FetchOutcome::Succeeded { token, expires } = outcome {
-                let now = self.clock.now();
-                // A caller who requires no time does not get an expired token either.
-                if expires.not_reached(now) && expires.has_at_least(min_remaining, now) {
-                    return Ok(Arc::clone(token));
-                }
+            if let FetchOutcome::Succeeded { token, expires } = outcome
+                && expires.is_valid_for(min_remaining, self.clock.now())
+            {
+                return Ok(Arc::clone(token));
             }
             match (outcome, self.read_state(|state, now| state.fallback(now, min_remaining))) {
                 (_, Some(Ok(token))) => return Ok(token),
@@ -108,7 +106,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
                 // There is another one already.
                 _ => state.get(now, Duration::ZERO, can_fetch),
             });
-            drop(stored);
+            drop_quietly(stored);
             let waiting = match decision {
                 ControlFlow::Break(result) => return result,
                 ControlFlow::Continue(waiting) => waiting,

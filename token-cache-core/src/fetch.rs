@@ -12,7 +12,7 @@ use crate::clock::{Clock, TimePoint};
 use crate::deadline::Deadline;
 use crate::error::{Cause, Error};
 use crate::event::Event;
-use crate::inner::{Inner, Setup};
+use crate::inner::{Inner, Setup, drop_quietly};
 use crate::pending::PendingFetch;
 use crate::rt::{Background, Runtime, grace_period, lock};
 use crate::state::{FetchId, FetchOutcome, MAX_SLEEP, NewToken, SameAsRejected};
@@ -128,6 +128,7 @@ impl<T> FetchGuard<T> {
                 let outcome = locked.state.complete(self.pending.id, now, result, same, jitter_sample);
                 Some((outcome, locked.state.status(now), now.monotonic().saturating_sub(started.monotonic())))
             });
+            drop_quietly(rejected);
             if let Some(completed) = completed {
                 break completed;
             }

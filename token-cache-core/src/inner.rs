@@ -130,8 +130,8 @@ impl<T> Inner<T> {
         let displaced = locked.state.take_displaced();
         drop(locked);
 
-        // Destructors of the user may use the cache, so they must not run under the lock, and may panic.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop((previous, ended, displaced))));
+        // Destructors of the user may use the cache, so they must not run under the lock.
+        drop_quietly((previous, ended, displaced));
         if let Some(generation) = stale {
             self.emit(&Event::ServedExpired { generation });
         }
@@ -165,6 +165,7 @@ impl<T> Inner<T> {
                 let generation = locked.state.invalidate(&stored, now);
                 (generation, locked.state.stored().is_some_and(|token| Arc::ptr_eq(token, &stored)))
             });
+            drop_quietly(stored);
             if let Some(generation) = generation {
                 self.emit(&Event::Invalidated { generation });
             }
@@ -226,6 +227,11 @@ impl<T> Inner<T> {
         lock(&self.threads).fetches = Some(fetches);
         Some(runtime)
     }
+}
+
+/// Drops what may be the last handle of a token. A destructor that panics must not cost a caller its result.
+pub(crate) fn drop_quietly<T>(value: T) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
 }
 
 impl<T> Setup<T> {

@@ -135,7 +135,7 @@ mod view;
 pub use async_trait::async_trait;
 
 #[cfg(feature = "tower")]
-pub use crate::bearer::{Bearer, BearerLayer, ReplayBody};
+pub use crate::bearer::{Bearer, BearerLayer, GrpcStatus, GrpcStatusLayer, ReplayBody};
 pub use crate::builder::TokenCacheBuilder;
 pub use crate::cache::{TokenCache, TokenWithTimes, WeakTokenCache};
 pub use crate::clock::{Clock, SystemClock, TimePoint};

@@ -115,7 +115,7 @@ impl<T> State<T> {
         };
         let start = can_fetch && self.fetch_allowed(now) && !matches!(fetch, FetchDue::No);
         if start {
-            self.start_fetch(self.fetch_reason(freshness), Deadline::PAST);
+            self.start_fetch(self.fetch_reason(freshness), now);
         }
         match (fetch, &mut self.in_flight) {
             (FetchDue::First, Some(in_flight)) if can_fetch => {
@@ -138,7 +138,7 @@ impl<T> State<T> {
         let by_hand = self.failure.as_ref().is_some_and(Failure::yields_to_callers);
         let next = if by_hand { self.after_interval() } else { self.next_attempt(now) };
         if self.in_flight.is_none() && next.is_reached(now) && can_fetch {
-            return self.start_fetch(FetchReason::Requested, Deadline::PAST);
+            return self.start_fetch_at(FetchReason::Requested, Deadline::after(now, Duration::ZERO));
         }
         match (&self.in_flight, self.refusal(now), self.freshness_row(now).usable) {
             // Within the interval after a success: the result of that fetch.
@@ -182,11 +182,17 @@ impl<T> State<T> {
         if !can_fetch {
             return Decision::Fail(self.error(Cause::NoRuntime));
         }
-        self.start_fetch(reason, self.next_attempt(now))
+        self.start_fetch(reason, now)
     }
 
-    /// Starts a fetch and decides to wait for it.
-    fn start_fetch(&mut self, reason: FetchReason, not_before: Deadline) -> Decision<T> {
+    /// Starts a fetch, as soon as the pacing allows it, and decides to wait for it.
+    fn start_fetch(&mut self, reason: FetchReason, now: TimePoint) -> Decision<T> {
+        let next = self.next_attempt(now);
+        let not_before = if next.is_reached(now) { Deadline::after(now, Duration::ZERO) } else { next };
+        self.start_fetch_at(reason, not_before)
+    }
+
+    fn start_fetch_at(&mut self, reason: FetchReason, not_before: Deadline) -> Decision<T> {
         let id = FetchId(self.last_fetch.0 + 1);
         self.last_fetch = id;
         self.in_flight = Some(InFlight {

@@ -126,12 +126,26 @@ where
     async fn get_converted(&self, min_remaining: Duration) -> Result<Arc<U>, Error> {
         loop {
             let token = self.cache.get_valid_for(min_remaining).await?;
+            if let Some(converted) = self.converted(&token) {
+                return Ok(converted);
+            }
             let _guard = self.shared.convert_lock.lock().await;
             // Otherwise the cache has replaced the token, and the newer one may already be converted.
             if let Some(converted) = self.cache.inner.snapshot_of(&token, |snapshot| self.convert(snapshot)) {
                 return Ok(converted);
             }
         }
+    }
+
+    /// What `token` was converted to, for an earlier snapshot. Waits for no other caller.
+    fn converted(&self, token: &Arc<T>) -> Option<Arc<U>> {
+        let last = self.shared.last.load();
+        let last = last.as_ref().filter(|last| last.token.as_ptr() == Arc::as_ptr(token))?;
+        if let Ok(_guard) = self.shared.convert_lock.try_lock() {
+            // So that the next read is a hit.
+            self.cache.inner.snapshot_of(token, |snapshot| self.convert(snapshot));
+        }
+        Some(Arc::clone(&last.converted))
     }
 
     /// Converts the token of a snapshot, if that was not done for an earlier snapshot of the same token.

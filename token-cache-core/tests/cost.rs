@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::join;
 use token_cache_core::test_util::{self, mock_source};
-use token_cache_core::{Freshness, TemporaryToken, TokenCache};
+use token_cache_core::{FetchState, Freshness, TemporaryToken, TokenCache};
 
 type Harness = test_util::Harness<&'static str>;
 
@@ -30,7 +30,7 @@ async fn cost_hits_during_a_refresh_allocate_nothing() {
     let _ = harness.get_now();
     let _hangs = harness.source.next_fetch().await;
     let status = harness.cache.status();
-    assert!(status.freshness == Freshness::NearExpiry && status.refreshing);
+    assert!(status.freshness == Freshness::NearExpiry && status.fetch == FetchState::Running);
     assert_no_allocation(&harness);
 }
 
@@ -64,7 +64,7 @@ async fn cost_hits_after_the_soft_deadline_allocate_nothing() {
     harness.clock.advance(5 * SECOND);
     waits.await.unwrap().unwrap();
     let status = harness.cache.status();
-    assert!(status.freshness == Freshness::TooShort && status.refreshing);
+    assert!(status.freshness == Freshness::TooShort && status.fetch == FetchState::Running);
     assert_eq!(allocations(|| harness.get_now()), 0, "from the first hit on");
     assert_no_allocation(&harness);
 }

@@ -17,7 +17,7 @@ use object_store::aws::{AwsCredential, AwsCredentialProvider};
 use object_store::{CredentialProvider, StaticCredentialProvider};
 use rustix::time::{ClockId, clock_gettime};
 use token_cache_aws::{AwsTokenCache, SdkSource, builder};
-use token_cache_core::{TokenCache, View};
+use token_cache_core::{FetchState, TokenCache, View};
 
 use crate::peer::hand_written::MutexProvider;
 use crate::peer::object_store::provider;
@@ -146,7 +146,7 @@ impl Provider {
         cache.get().await?;
         source.set_behavior(HOUR, Behavior::Fail);
         cache.get().await?;
-        anyhow::ensure!(cache.status().refreshing, "no refresh is in flight: {:?}", cache.status());
+        anyhow::ensure!(cache.status().fetch == FetchState::Running, "no refresh is in flight: {:?}", cache.status());
         Ok(Self(Arc::new(AwsTokenCache::new(cache, &SdkConfig::builder().build()))))
     }
 

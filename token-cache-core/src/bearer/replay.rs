@@ -1,9 +1,10 @@
 //! [`ReplayBody`]: a request body that can be sent a second time.
 //!
-//! The first request reads the caller's body and keeps a copy of each chunk. The second request reads those chunks again and
-//! then continues with the caller's body.
+//! The first request reads the caller's body and keeps each chunk. The second request reads the kept data again and then
+//! continues with the caller's body.
 
-use std::collections::VecDeque;
+mod buffer;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 
+use self::buffer::Buffer;
 use crate::source::BoxError;
 
 /// The body of a request that passes through a [`BearerLayer`](crate::BearerLayer): the caller's body, type-erased.
@@ -24,7 +26,7 @@ pub struct ReplayBody {
     attempt: Attempt,
 }
 
-/// Creates the body of the second request. Dropping it unused frees the kept chunks.
+/// Creates the body of the second request. Dropping it unused frees the kept data.
 pub(super) struct Replay {
     state: Arc<Mutex<State>>,
 }
@@ -40,10 +42,8 @@ struct State {
     body: Option<UnsyncBoxBody<Bytes, BoxError>>,
     /// The only attempt that may read. A connection may still poll the body of the first one.
     current: Attempt,
-    /// The chunks that the first attempt has read. `None` if the request cannot be repeated.
-    buffer: Option<VecDeque<Bytes>>,
-    /// How many more bytes fit into the buffer.
-    capacity: usize,
+    /// What the first attempt has read. `None` if the request cannot be repeated.
+    buffer: Option<Buffer>,
     /// Wakes a task that waits in the first attempt.
     waker: Option<Waker>,
 }
@@ -56,8 +56,7 @@ impl ReplayBody {
         let state = State {
             body: Some(body.map_err(Into::into).boxed_unsync()),
             current: Attempt::First,
-            buffer: Some(VecDeque::new()),
-            capacity: MAX_BUFFERED,
+            buffer: Some(Buffer::default()),
             waker: None,
         };
         Self { state: Arc::new(Mutex::new(state)), attempt: Attempt::First }
@@ -120,19 +119,23 @@ impl Body for ReplayBody {
         frame
     }
 
+    /// False for a body that ends with an error: a connection would end the request as if it were complete.
     fn is_end_stream(&self) -> bool {
         let state = lock(&self.state);
-        state.buffered_len() == 0 && state.body.as_ref().is_none_or(Body::is_end_stream)
+        state.current == self.attempt && state.unsent() == 0 && state.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
         let state = lock(&self.state);
-        let buffered = state.buffered_len();
+        if state.current != self.attempt {
+            return SizeHint::default();
+        }
+        let unsent = state.unsent();
         let rest = state.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
         let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower().saturating_add(buffered));
+        hint.set_lower(rest.lower().saturating_add(unsent));
         if let Some(upper) = rest.upper() {
-            hint.set_upper(upper.saturating_add(buffered));
+            hint.set_upper(upper.saturating_add(unsent));
         }
         hint
     }
@@ -143,14 +146,14 @@ impl State {
     fn next_buffered(&mut self) -> Option<Bytes> {
         match self.current {
             Attempt::First => None,
-            Attempt::Second => self.buffer.as_mut()?.pop_front(),
+            Attempt::Second => self.buffer.as_mut()?.pop(),
         }
     }
 
     /// The number of bytes that the second attempt has yet to repeat.
-    fn buffered_len(&self) -> u64 {
+    fn unsent(&self) -> u64 {
         match (self.current, &self.buffer) {
-            (Attempt::Second, Some(buffer)) => buffer.iter().map(|chunk| chunk.len() as u64).sum(),
+            (Attempt::Second, Some(buffer)) => buffer.len() as u64,
             _ => 0,
         }
     }
@@ -158,12 +161,8 @@ impl State {
     /// Buffers what the first attempt has read. `None` stands for trailers and errors, which cannot be repeated.
     fn record(&mut self, chunk: Option<&Bytes>) {
         let (Attempt::First, Some(buffer)) = (self.current, &mut self.buffer) else { return };
-        match chunk.and_then(|chunk| Some((chunk, self.capacity.checked_sub(chunk.len())?))) {
-            Some((chunk, capacity)) => {
-                buffer.push_back(chunk.clone());
-                self.capacity = capacity;
-            }
-            None => self.buffer = None,
+        if !chunk.is_some_and(|chunk| buffer.push(chunk)) {
+            self.buffer = None;
         }
     }
 }
@@ -181,6 +180,3 @@ struct Superseded;
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// The most that is kept of a body, in bytes.
-const MAX_BUFFERED: usize = 256 * 1024;

@@ -56,10 +56,10 @@ impl<T> NewToken<T> {
         Self { token: Arc::new(token), expires, started, refresh_at, expiry_buffer }
     }
 
-    /// Whether it lives longer than the stored token. A second is lost where issuers state a lifetime in seconds.
-    pub(super) fn outlives(&self, entry: &Entry<T>, now: TimePoint) -> bool {
+    /// Whether it lives longer than the stored token, and for at least `margin` longer.
+    pub(super) fn outlives(&self, entry: &Entry<T>, margin: Duration, now: TimePoint) -> bool {
         match (self.expires.remaining(now), entry.expires.remaining(now)) {
-            (Some(new), Some(stored)) => new > stored.saturating_add(Duration::from_secs(1)),
+            (Some(new), Some(stored)) => new > stored.saturating_add(margin),
             (None, Some(_)) => true,
             (_, None) => false,
         }

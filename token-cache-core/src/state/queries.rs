@@ -133,7 +133,7 @@ impl<T> State<T> {
                 // Not longer: the token may be rejected, and the machine suspended.
                 return KeepWarm::Sleep(next.monotonic().min(now.monotonic.saturating_add(MAX_SLEEP)));
             }
-            self.start_fetch(reason, Deadline::PAST);
+            self.start_fetch(reason, now);
         }
         KeepWarm::Wait
     }

@@ -69,7 +69,7 @@ impl<T> State<T> {
         // A caller required a longer remaining lifetime than that of a fresh token.
         if in_flight.reason == FetchReason::TooShort
             && matches!(self.freshness_row(now).fetch, FetchDue::No)
-            && let Some(Entry { token, expires, .. }) = self.entry.as_ref().filter(|entry| !new.outlives(entry, now))
+            && let Some(Entry { token, expires, .. }) = self.entry.as_ref().filter(|entry| !new.outlives(entry, Duration::ZERO, now))
         {
             self.displaced.tokens.push(new.token);
             return FetchOutcome::Succeeded { token: Arc::clone(token), expires: *expires };
@@ -114,7 +114,7 @@ impl<T> State<T> {
         in_turn: bool,
         jitter_sample: f64,
     ) -> FetchOutcome<T> {
-        let repeated = self.entry.as_ref().is_some_and(|entry| !new.outlives(entry, now));
+        let repeated = self.entry.as_ref().is_some_and(|entry| !new.outlives(entry, ROUNDING, now));
         let entry = new.into_entry(&self.config, Turn { in_turn, repeated, jitter_sample }, now);
         let (token, expires) = (Arc::clone(&entry.token), entry.expires);
         self.generation += 1;
@@ -201,3 +201,6 @@ impl<T> State<T> {
         failed
     }
 }
+
+/// Issuers that state a lifetime in seconds round that of a repeated token.
+const ROUNDING: Duration = Duration::from_secs(1);

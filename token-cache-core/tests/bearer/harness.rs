@@ -55,6 +55,10 @@ impl Harness {
         harness
     }
 
+    pub(crate) fn configure(&mut self, change: impl FnOnce(BearerLayer<String>) -> BearerLayer<String>) {
+        self.layer = change(self.layer.clone());
+    }
+
     pub(crate) fn send<B>(&self, request: Request<B>) -> ResponseFuture
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures::future::join;
-use http::{Request, StatusCode, header};
+use http::{HeaderName, Request, StatusCode, header};
 use http_body_util::Full;
-use token_cache_core::ErrorKind;
+use token_cache_core::{BearerLayer, ErrorKind};
 
 use crate::harness::{Harness, post};
 
@@ -31,6 +31,52 @@ async fn the_token_replaces_the_authorization_header_only() {
     assert_eq!(request.parts.method, "PUT");
     assert_eq!(request.parts.uri, "https://service/path?query");
     assert_eq!((request.size_hint.exact(), request.body.as_deref().unwrap()), (Some(4), &b"body"[..]));
+}
+
+/// <https://github.com/spring-projects/spring-vault/issues/222>
+#[tokio::test]
+async fn the_token_can_have_another_header_and_scheme() {
+    const VAULT: HeaderName = HeaderName::from_static("x-vault-token");
+    type Configure = fn(BearerLayer<String>) -> BearerLayer<String>;
+    let cases: [(Configure, HeaderName, &str); 8] = [
+        (|layer| layer, header::AUTHORIZATION, "Bearer one"),
+        (|layer| layer.scheme("token"), header::AUTHORIZATION, "token one"),
+        (|layer| layer.scheme(""), header::AUTHORIZATION, "one"),
+        (|layer| layer.header(VAULT), VAULT, "one"),
+        (|layer| layer.header(VAULT).scheme("Bearer"), VAULT, "Bearer one"),
+        (|layer| layer.scheme("Bearer").header(VAULT), VAULT, "Bearer one"),
+        (|layer| layer.header(VAULT).header(header::AUTHORIZATION), header::AUTHORIZATION, "Bearer one"),
+        (|layer| layer.header(header::PROXY_AUTHORIZATION), header::PROXY_AUTHORIZATION, "Bearer one"),
+    ];
+    for (configure, name, value) in cases {
+        let mut harness = Harness::with_token("one").await;
+        harness.configure(configure);
+        let request = Request::post("https://service/").header(&name, "old").body(Full::<Bytes>::default()).unwrap();
+        harness.send(request).await.unwrap();
+        let headers = &harness.server.take_requests()[0].parts.headers;
+        assert_eq!(headers.len(), 1, "{headers:?}");
+        assert_eq!(headers.get_all(&name).iter().collect::<Vec<_>>(), [value], "{name}");
+        assert!(headers[&name].is_sensitive(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_in_another_header_leaves_authorization_alone() {
+    let mut harness = Harness::with_token("one").await;
+    harness.configure(|layer| layer.header(HeaderName::from_static("x-vault-token")));
+    let request = Request::post("https://service/").header(header::AUTHORIZATION, "Basic kept");
+    harness.send(request.body(Full::<Bytes>::default()).unwrap()).await.unwrap();
+    assert_eq!(harness.server.take_requests()[0].authorization(), "Basic kept");
+}
+
+#[tokio::test]
+async fn p22_an_invalid_scheme_is_an_error() {
+    let mut harness = Harness::with_token("hunter2").await;
+    harness.configure(|layer| layer.scheme("to\nken"));
+    let error = harness.send(post("body")).await.unwrap_err();
+    let text = format!("{error} {error:?} {:?}", harness.layer);
+    assert!(text.contains("not allowed in a header") && !text.contains("hunter2"), "{text}");
+    assert!(harness.server.take_requests().is_empty());
 }
 
 #[tokio::test]

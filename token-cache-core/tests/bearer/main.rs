@@ -4,8 +4,10 @@
 
 mod body;
 mod frames;
+mod grpc;
 mod harness;
 mod header;
+mod https;
 mod ready_check;
 mod rejection;
 mod server;

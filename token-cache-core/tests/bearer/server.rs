@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode, header};
@@ -23,6 +23,7 @@ struct State {
     revoked: Vec<String>,
     accepted_status: StatusCode,
     grpc: bool,
+    rejection: Option<Response<()>>,
     reject_after_one_frame: bool,
     accept_after_one_frame: bool,
     /// Closed when the responses resume.
@@ -38,6 +39,8 @@ pub(crate) struct Received {
     pub(crate) end_of_stream: bool,
     /// `None` if the server did not read it to the end.
     pub(crate) body: Option<Bytes>,
+    /// The number of frames that the server has read.
+    pub(crate) frames: usize,
 }
 
 impl Received {
@@ -48,7 +51,17 @@ impl Received {
 
 impl Server {
     pub(crate) fn revoke(&self, token: &str) {
-        self.0.lock().unwrap().revoked.push(format!("Bearer {token}"));
+        self.revoke_header(&format!("Bearer {token}"));
+    }
+
+    /// Rejects requests that have a header with this value.
+    pub(crate) fn revoke_header(&self, value: &str) {
+        self.0.lock().unwrap().revoked.push(value.to_owned());
+    }
+
+    /// Sets the response to rejected requests. Defaults to 401 without headers.
+    pub(crate) fn reject_with(&self, response: Response<()>) {
+        self.0.lock().unwrap().rejection = Some(response);
     }
 
     /// Sets the status for accepted requests. Defaults to 200.
@@ -93,12 +106,13 @@ impl Server {
     async fn serve(self, request: Request<ReplayBody>) -> Result<Response<()>, BoxError> {
         let (parts, mut body) = request.into_parts();
         let (size_hint, end_of_stream) = (body.size_hint(), body.is_end_stream());
-        let mut request = Received { parts, size_hint, end_of_stream, body: None };
-        let (rejected, one_frame, grpc, accepted_status, paused) = {
+        let mut request = Received { parts, size_hint, end_of_stream, body: None, frames: 0 };
+        let (rejected, one_frame, grpc, accepted_status, rejection, paused) = {
             let state = self.0.lock().unwrap();
-            let rejected = state.revoked.iter().any(|revoked| revoked == request.authorization());
+            let rejected =
+                request.parts.headers.values().any(|value| state.revoked.iter().any(|revoked| value == revoked));
             let one_frame = if rejected { state.reject_after_one_frame } else { state.accept_after_one_frame };
-            (rejected, one_frame, state.grpc, state.accepted_status, state.paused.clone())
+            (rejected, one_frame, state.grpc, state.accepted_status, state.rejection.clone(), state.paused.clone())
         };
         if let Some(paused) = paused {
             assert!(paused.acquire().await.is_err(), "the semaphore has no permits");
@@ -107,9 +121,19 @@ impl Server {
             drop(body.frame().await.unwrap().unwrap());
             self.0.lock().unwrap().unread_body = Some(body);
         } else {
-            request.body = Some(body.collect().await?.to_bytes());
+            let mut data = BytesMut::new();
+            while let Some(frame) = body.frame().await.transpose()? {
+                request.frames += 1;
+                data.extend(frame.into_data());
+                // As hyper does after each frame.
+                let _ = (body.is_end_stream(), body.size_hint());
+            }
+            request.body = Some(data.freeze());
         }
         self.0.lock().unwrap().requests.push(request);
+        if let Some(rejection) = rejection.filter(|_| rejected) {
+            return Ok(rejection);
+        }
         let mut response = Response::new(());
         match (grpc, rejected) {
             (true, _) => {

@@ -16,6 +16,8 @@ mod rejection;
 mod secrets;
 mod serving;
 mod time;
+mod undriven;
+mod values;
 mod views;
 
 use std::sync::Arc;
@@ -56,6 +58,13 @@ fn spawn_get_valid_for(harness: &Harness, min_remaining: Duration) -> JoinHandle
 fn spawn_refresh(harness: &Harness) -> JoinHandle<Outcome> {
     let cache = harness.cache.clone();
     tokio::spawn(async move { cache.refresh().await })
+}
+
+/// Waits in real time until the watchdog has failed a fetch that nobody drives.
+fn wait_for_watchdog(harness: &Harness) {
+    while harness.cache.status().failures == 0 {
+        std::thread::yield_now();
+    }
 }
 
 /// A single-threaded runtime without timers and sockets. Unlike in `#[tokio::test]`, yielding makes no system call.

@@ -36,7 +36,8 @@ fn read_by_threads<T: Send + Sync>(read: impl Fn() -> Arc<T> + Sync, then: impl 
 }
 
 fn hit<T: Send + Sync + 'static, U: Send + Sync + 'static>(view: &View<T, U>) -> Arc<U> {
-    view.get().now_or_never().unwrap().unwrap()
+    // Callers wait for the first conversion.
+    futures::executor::block_on(view.get()).unwrap()
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::{Mutex, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures::FutureExt;
-use token_cache_core::{ErrorKind, Event, FetchReason, Freshness, WeakTokenCache};
+use token_cache_core::{ErrorKind, Event, FetchReason, FetchState, Freshness, WeakTokenCache};
 
 use super::*;
 
@@ -18,15 +18,17 @@ async fn p23_the_status_shows_each_change() {
     harness.fetch("a", HOUR).await;
     harness.clock.advance(HOUR - 4 * MINUTE);
     let near = harness.cache.status();
-    assert_eq!((near.generation, near.freshness, near.refreshing), (1, Freshness::NearExpiry, false));
+    assert_eq!((near.generation, near.freshness, near.fetch), (1, Freshness::NearExpiry, FetchState::Idle));
     assert_eq!((near.age, near.remaining), (Some(HOUR - 4 * MINUTE), Some(4 * MINUTE)));
     assert_eq!(near.next_attempt, Duration::ZERO);
 
     let _ = harness.get_now();
-    assert!(harness.cache.status().refreshing);
+    assert_eq!(harness.cache.status().fetch, FetchState::Waiting, "for its task");
+    settled().await;
+    assert_eq!(harness.cache.status().fetch, FetchState::Running);
     harness.fail().await;
     let failed = harness.cache.status();
-    assert_eq!((failed.failures, failed.refreshing, failed.freshness), (1, false, Freshness::NearExpiry));
+    assert_eq!((failed.failures, failed.fetch, failed.freshness), (1, FetchState::Idle, Freshness::NearExpiry));
     assert_eq!(failed.last_error.unwrap().kind(), ErrorKind::Source);
     assert_eq!(failed.next_attempt, SECOND * 3 / 2);
 

@@ -87,18 +87,61 @@ async fn p20_the_event_is_emitted_once_per_token() {
     assert_eq!(served, 1);
 }
 
+/// <https://github.com/hapijs/catbox/issues/97>
 #[tokio::test]
-async fn p20_a_hanging_source_delays_by_10_percent() {
-    let mut harness = expired_and_down(100 * SECOND).await;
-    harness.clock.advance(10 * SECOND);
+async fn p20_a_hanging_source_delays_nobody() {
+    let mut harness = expired_and_down(HOUR / 2).await;
+    for _ in 0..1000 {
+        harness.clock.advance(SECOND);
+        assert_eq!(harness.get_now(), "a");
+        let _hangs = harness.source.try_next_fetch().await;
+    }
+}
+
+/// <https://github.com/jperasmus/stale-while-revalidate-cache/issues/39>
+#[test]
+fn p20_the_backoff_is_long_while_an_expired_token_is_served() {
+    runtime().block_on(async {
+        let mut harness = expired_and_down(24 * HOUR).await;
+        for _ in 0..12 * 360 {
+            harness.clock.advance(10 * SECOND);
+            assert_eq!(harness.get_now(), "a");
+            if let Some(fetch) = harness.source.try_next_fetch().await {
+                fetch.fail("the issuer is down");
+                settled().await;
+            }
+        }
+        let fetches = harness.source.fetches();
+        assert!((144..=300).contains(&fetches), "{fetches} in 12 hours, with a backoff of 150 s to 300 s");
+    });
+}
+
+#[tokio::test]
+async fn p20_a_permanent_error_is_returned() {
+    let mut harness = Harness::with(|builder| builder.stale_if_error(HOUR));
+    harness.fetch("a", HOUR).await;
+    harness.clock.advance(HOUR);
     let get = harness.spawn_get();
-    let _hangs = harness.source.next_fetch().await;
-    harness.clock.advance(9 * SECOND - MS);
+    harness.source.next_fetch().await.fail_permanently("no such role");
+    assert_eq!(get.await.unwrap().unwrap_err().kind(), ErrorKind::Permanent);
+    assert_eq!(harness.poll_get().unwrap().unwrap_err().kind(), ErrorKind::Permanent);
+}
+
+#[tokio::test]
+async fn p20_an_old_failure_says_nothing_about_the_source() {
+    let mut harness = Harness::with(|builder| builder.stale_if_error(12 * HOUR));
+    harness.fetch("a", HOUR).await;
+    harness.clock.advance(HOUR - 4 * MINUTE);
+    let _ = harness.get_now();
+    harness.fail().await;
+    harness.clock.advance(HOUR);
+    let get = harness.spawn_get();
+    let slow = harness.source.next_fetch().await;
+    harness.clock.advance(20 * SECOND);
     settled().await;
-    assert!(!get.is_finished());
-    harness.clock.advance(MS);
-    assert_eq!(*get.await.unwrap().unwrap(), "a");
-    assert_eq!(harness.get_now(), "a", "later callers do not wait");
+    assert!(!get.is_finished(), "the source is only slow");
+    slow.succeed_for("b", HOUR);
+    assert_eq!(*get.await.unwrap().unwrap(), "b");
 }
 
 #[tokio::test]
@@ -155,7 +198,8 @@ async fn p21_keep_warm_fetches_without_reads() {
 #[tokio::test]
 async fn p21_keep_warm_is_one_task() {
     let mut harness = kept_warm(24 * HOUR);
-    assert_eq!(tasks(), 1);
+    settled().await;
+    assert_eq!(tasks(), 2, "and the fetch that it has started");
     // Each of these callers makes a decision, and so checks whether the task runs.
     let callers: Vec<_> = (0..100).map(|_| harness.spawn_get()).collect();
     harness.succeed("a", HOUR).await;
@@ -170,6 +214,7 @@ async fn p21_keep_warm_is_one_task() {
         for caller in callers {
             caller.await.unwrap().unwrap();
         }
+        settled().await;
         assert_eq!(tasks(), 1);
     }
     assert_eq!(harness.source.fetches(), 11);

@@ -1,7 +1,8 @@
 //! Promises 15 and 16: a token that a service has rejected.
 
-use token_cache_core::test_util::Fetch;
-use token_cache_core::{ErrorKind, Event};
+use futures::FutureExt;
+use token_cache_core::test_util::{self, Fetch};
+use token_cache_core::{Clock, ErrorKind, Event, FetchState, TemporaryToken};
 
 use super::*;
 
@@ -107,15 +108,9 @@ async fn p16_an_earlier_fetch_never_restores_the_token() {
         fetch.succeed_for("a", HOUR);
         settled().await;
         assert!(harness.cache.peek().is_none(), "comparable: {compare}");
-        if compare {
-            assert_eq!(get.await.unwrap().unwrap_err().kind(), ErrorKind::Rejected);
-            harness.clock.advance(2 * SECOND);
-            assert_eq!(*harness.fetch("b", HOUR).await, "b");
-        } else {
-            harness.clock.advance(SECOND);
-            harness.succeed("b", HOUR).await;
-            assert_eq!(*get.await.unwrap().unwrap(), "b");
-        }
+        harness.clock.advance(SECOND);
+        harness.succeed("b", HOUR).await;
+        assert_eq!(*get.await.unwrap().unwrap(), "b");
     }
 }
 
@@ -136,7 +131,7 @@ async fn p16_a_fetch_that_starts_later_is_trusted() {
     harness.clock.advance(HOUR - 4 * MINUTE);
     // This spawns the task of the fetch, which starts with the next `await`.
     assert_eq!(harness.get_now(), "a");
-    assert!(harness.cache.status().refreshing && harness.source.fetches() == 1);
+    assert!(harness.cache.status().fetch == FetchState::Waiting && harness.source.fetches() == 1);
     harness.cache.invalidate(&token);
     let get = harness.spawn_get();
     harness.succeed("b", HOUR).await;
@@ -146,25 +141,204 @@ async fn p16_a_fetch_that_starts_later_is_trusted() {
 }
 
 /// <https://github.com/googleapis/google-api-java-client/issues/644>
-#[tokio::test]
-async fn p16_a_source_that_repeats_the_token_is_paced() {
-    let mut harness = comparing(true);
-    let token = harness.fetch("a", HOUR).await;
-    harness.cache.invalidate(&token);
-    let mut fetches = 0;
-    for _ in 0..600 {
-        harness.clock.advance(100 * MS);
-        let get = harness.spawn_get();
-        if let Some(fetch) = harness.source.try_next_fetch().await {
-            fetches += 1;
-            fetch.succeed_for("a", HOUR);
-            settled().await;
+#[test]
+fn p16_rejections_of_a_repeated_token_are_paced() {
+    runtime().block_on(async {
+        let mut harness = comparing(true);
+        harness.fetch("a", 12 * HOUR).await;
+        for _ in 0..3600 {
+            harness.clock.advance(SECOND);
+            let token = harness.cache.get().await.unwrap();
+            harness.cache.invalidate(&token);
+            let get = harness.spawn_get();
+            if let Some(fetch) = harness.source.try_next_fetch().await {
+                fetch.succeed_for("a", 12 * HOUR);
+            }
+            assert_eq!(*get.await.unwrap().unwrap(), "a", "the issuer insists");
         }
-        if get.is_finished() {
-            assert_eq!(get.await.unwrap().unwrap_err().kind(), ErrorKind::Rejected);
+        let fetches = harness.source.fetches();
+        assert!((12..=30).contains(&fetches), "{fetches} in an hour");
+    });
+}
+
+fn spawn_replace(harness: &Harness, token: &Arc<Token>) -> JoinHandle<Outcome> {
+    let (cache, token) = (harness.cache.clone(), Arc::clone(token));
+    tokio::spawn(async move { cache.replace(&token).await })
+}
+
+#[tokio::test]
+async fn p15_replace_waits_while_others_keep_the_token() {
+    let mut harness = with_token(HOUR).await;
+    harness.clock.advance(MINUTE);
+    let token = harness.cache.get().await.unwrap();
+    let rejecting: Vec<_> = (0..100).map(|_| spawn_replace(&harness, &token)).collect();
+    let fetch = harness.source.next_fetch().await;
+    assert_eq!(harness.get_now(), "a");
+    fetch.succeed_for("b", HOUR);
+    for caller in rejecting {
+        assert_eq!(*caller.await.unwrap().unwrap(), "b");
+    }
+    assert_eq!(harness.get_now(), "b");
+    assert_eq!(*spawn_replace(&harness, &token).await.unwrap().unwrap(), "b", "a late rejection");
+    assert_eq!(harness.source.fetches(), 2);
+}
+
+#[tokio::test]
+async fn p15_replace_works_for_a_token_without_expiry() {
+    let mut harness = Harness::new();
+    let get = harness.spawn_get();
+    harness.source.next_fetch().await.succeed(TemporaryToken::never_expires("a"));
+    let token = get.await.unwrap().unwrap();
+    let replace = spawn_replace(&harness, &token);
+    harness.source.assert_no_fetch().await;
+    harness.clock.advance(SECOND);
+    harness.succeed("b", HOUR).await;
+    assert_eq!(*replace.await.unwrap().unwrap(), "b");
+}
+
+#[tokio::test]
+async fn p15_while_the_issuer_is_down_a_rejection_affects_its_caller_only() {
+    let mut harness = with_token(HOUR).await;
+    for _ in 0..600 {
+        harness.clock.advance(SECOND);
+        let token = harness.cache.get().await.unwrap();
+        let replace = spawn_replace(&harness, &token);
+        assert_eq!(harness.get_now(), "a", "a healthy service");
+        if let Some(fetch) = harness.source.try_next_fetch().await {
+            fetch.fail("the issuer is down");
+        }
+        assert!(replace.await.unwrap().is_err());
+        assert_eq!(harness.get_now(), "a", "a healthy service");
+    }
+    let fetches = harness.source.fetches();
+    assert!((5..=20).contains(&fetches), "{fetches} in ten minutes");
+}
+
+/// One endpoint answers 401 to everybody, once a second.
+/// <https://github.com/googleapis/google-api-java-client/issues/644>
+#[tokio::test]
+async fn p15_one_rejecting_service_delays_no_other() {
+    let mut harness = with_token(HOUR).await;
+    for _ in 0..600 {
+        harness.clock.advance(SECOND);
+        let token = harness.cache.get().await.unwrap();
+        let replace = spawn_replace(&harness, &token);
+        let _ = harness.get_now();
+        if let Some(fetch) = harness.source.try_next_fetch().await {
+            let _ = harness.get_now();
+            fetch.succeed_for("another", HOUR);
+        }
+        let _ = replace.await.unwrap();
+        let _ = harness.get_now();
+    }
+    let fetches = harness.source.fetches();
+    assert!(fetches <= 12, "{fetches} in ten minutes");
+}
+
+/// A service whose clock is 2 s behind, and that has no leeway.
+/// <https://github.com/keycloak/keycloak/issues/8966>
+#[tokio::test]
+async fn p15_a_service_with_a_slow_clock_accepts_most_tokens() {
+    let mut issued_at = [Duration::ZERO; 1000];
+    let mut harness = test_util::Harness::<usize>::new();
+    harness.fetch(0, HOUR).await;
+    let (mut accepted, mut newest) = (0, 0);
+    for _ in 0..600 {
+        harness.clock.advance(SECOND);
+        let now = harness.clock.now().monotonic();
+        let active = |issued_at: &[Duration], token: usize| now >= issued_at[token] + 2 * SECOND;
+        let token = harness.cache.get().await.unwrap();
+        if active(&issued_at, *token) {
+            accepted += 1;
+            continue;
+        }
+        let cache = harness.cache.clone();
+        let replace = tokio::spawn(async move { cache.replace(&token).await });
+        if let Some(fetch) = harness.source.try_next_fetch().await {
+            newest += 1;
+            issued_at[newest] = now;
+            fetch.succeed_for(newest, HOUR);
+        }
+        if replace.await.unwrap().is_ok_and(|token| active(&issued_at, *token)) {
+            accepted += 1;
         }
     }
-    assert!((12..=28).contains(&fetches), "{fetches} fetches in a minute");
+    assert!(accepted >= 590, "{accepted} of 600");
+}
+
+/// Static keys, or an issuer that repeats its session.
+#[tokio::test]
+async fn p16_an_issuer_that_insists_is_believed() {
+    let mut harness = comparing(true);
+    let token = harness.fetch("a", HOUR).await;
+    harness.clock.advance(SECOND);
+    let replace = spawn_replace(&harness, &token);
+    harness.succeed("a", HOUR).await;
+    assert_eq!(replace.await.unwrap().unwrap_err().kind(), ErrorKind::Rejected);
+    for _ in 0..20 {
+        harness.clock.advance(SECOND);
+        assert_eq!(harness.get_now(), "a", "every other service");
+    }
+
+    let token = harness.cache.get().await.unwrap();
+    let replace = spawn_replace(&harness, &token);
+    harness.succeed("corrected", HOUR).await;
+    assert_eq!(*replace.await.unwrap().unwrap(), "corrected");
+}
+
+#[tokio::test]
+async fn p15_the_same_token_in_another_arc_is_rejected() {
+    for replace in [false, true] {
+        let mut harness = comparing(true);
+        let first = harness.fetch("a", HOUR).await;
+        harness.clock.advance(SECOND);
+        let refresh = spawn_refresh(&harness);
+        harness.succeed("a", HOUR).await;
+        assert!(!Arc::ptr_eq(&first, &refresh.await.unwrap().unwrap()));
+        harness.clock.advance(SECOND);
+        if replace {
+            let replace = spawn_replace(&harness, &first);
+            harness.succeed("b", HOUR).await;
+            assert_eq!(*replace.await.unwrap().unwrap(), "b");
+        } else {
+            harness.cache.invalidate(&first);
+            assert!(harness.cache.peek().is_none());
+        }
+    }
+}
+
+/// Callers who reject one token after the other do not starve one who does not.
+#[tokio::test]
+async fn p10_a_waiter_gets_the_token_of_its_fetch_although_it_is_rejected() {
+    let mut harness = with_token(HOUR).await;
+    harness.clock.advance(MINUTE);
+    let token = harness.cache.get().await.unwrap();
+    harness.cache.invalidate(&token);
+    let cache = harness.cache.clone();
+    let mut late = Box::pin(cache.get());
+    assert!((&mut late).now_or_never().is_none());
+    harness.clock.advance(10 * SECOND);
+    harness.succeed("b", HOUR).await;
+    harness.cache.invalidate(&harness.cache.peek().unwrap());
+    assert!(harness.cache.peek().is_none());
+    assert_eq!(*late.await.unwrap(), "b");
+}
+
+#[tokio::test]
+async fn p16_an_earlier_fetch_cannot_end_a_replacement() {
+    let mut harness = comparing(true);
+    let token = harness.fetch("a", HOUR).await;
+    harness.clock.advance(HOUR - 4 * MINUTE);
+    let _ = harness.get_now();
+    let earlier = harness.source.next_fetch().await;
+    let replace = spawn_replace(&harness, &token);
+    settled().await;
+    earlier.succeed_for("a", HOUR);
+    settled().await;
+    assert!(!replace.is_finished(), "the issuer may have answered before the rejection");
+    harness.clock.advance(SECOND);
+    harness.succeed("b", HOUR).await;
+    assert_eq!(*replace.await.unwrap().unwrap(), "b");
 }
 
 #[tokio::test]

@@ -195,17 +195,65 @@ async fn p05_a_token_that_is_too_short_is_replaced() {
 
 #[tokio::test]
 async fn p05_the_error_names_both_durations() {
-    let mut harness = with_remaining(HOUR / 2).await;
-    let get = spawn_get_valid_for(&harness, 2 * HOUR);
-    harness.succeed("b", HOUR).await;
-    let error = get.await.unwrap().unwrap_err();
+    let mut harness = with_token(HOUR).await;
+    let error = spawn_get_valid_for(&harness, 2 * HOUR).await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooShort);
     assert!(error.to_string().contains("7200s") && error.to_string().contains("3600"), "{error}");
-
-    let again = spawn_get_valid_for(&harness, 2 * HOUR).await.unwrap().unwrap_err();
-    assert_eq!(again.kind(), ErrorKind::TooShort, "known without another fetch");
     harness.source.assert_no_fetch().await;
-    assert_eq!(harness.get_now(), "b", "other callers can use it");
+    assert_eq!(harness.get_now(), "a", "other callers can use it");
+}
+
+#[tokio::test]
+async fn p05_a_source_of_short_tokens_is_asked_once() {
+    let mut harness = Harness::with(|builder| builder.initial(TemporaryToken::expires_in("vended", HOUR)));
+    for second in 0..3000 {
+        let get = spawn_get_valid_for(&harness, 2 * HOUR);
+        if second == 0 {
+            harness.succeed("short", HOUR / 2).await;
+        }
+        assert_eq!(get.await.unwrap().unwrap_err().kind(), ErrorKind::TooShort);
+        assert_eq!(harness.get_now(), "vended", "a shorter-lived answer replaces nothing");
+        harness.clock.advance(SECOND);
+    }
+    assert_eq!(harness.source.fetches(), 1);
+}
+
+#[tokio::test]
+async fn p05_a_token_that_is_long_enough_on_arrival_is_returned() {
+    let mut harness = with_remaining(40 * SECOND).await;
+    assert_eq!(*harness.cache.get_valid_for(40 * SECOND).now_or_never().unwrap().unwrap(), "a");
+    let _hangs = harness.source.next_fetch().await;
+
+    let mut harness = with_remaining(40 * SECOND).await;
+    let get = spawn_get_valid_for(&harness, 39 * SECOND);
+    let _hangs = harness.source.next_fetch().await;
+    harness.clock.advance(100 * MS);
+    assert_eq!(*get.await.unwrap().unwrap(), "a", "after 10 % of the second for which it could be returned");
+
+    let mut harness = with_remaining(40 * SECOND).await;
+    let get = spawn_get_valid_for(&harness, 30 * SECOND);
+    let _hangs = harness.source.next_fetch().await;
+    harness.clock.advance(20 * SECOND);
+    assert_eq!(*get.await.unwrap().unwrap(), "a", "although it is polled late");
+}
+
+/// The token expires while a caller waits for a better one.
+#[tokio::test]
+async fn p10_a_caller_with_a_usable_token_is_not_refused() {
+    for succeeds in [true, false] {
+        let mut harness = with_remaining(40 * SECOND).await;
+        let get = harness.spawn_get();
+        let fetch = harness.source.next_fetch().await;
+        harness.clock.suspend(MINUTE);
+        settled().await;
+        assert!(!get.is_finished());
+        if succeeds { fetch.succeed_for("b", HOUR) } else { fetch.fail("the issuer is down") }
+        match get.await.unwrap() {
+            Ok(token) => assert!(succeeds && *token == "b"),
+            Err(error) => assert!(!succeeds && error.kind() == ErrorKind::Source),
+        }
+        assert_eq!(harness.source.fetches(), 2);
+    }
 }
 
 #[tokio::test]

@@ -77,11 +77,64 @@ async fn the_issuers_refresh_time_replaces_the_buffer() {
     assert_eq!(harness.cache.status().freshness, Freshness::NearExpiry);
 }
 
+/// Fetches a token in the background, when it is due.
+async fn fetch_in_turn(harness: &mut Harness) {
+    harness.fetch("first", HOUR).await;
+    harness.clock.advance(HOUR - 2 * MINUTE);
+    let _ = harness.get_now();
+    harness.succeed("a", HOUR).await;
+}
+
+#[tokio::test]
+async fn jitter_spreads_the_first_refresh_over_the_fresh_period() {
+    for (sample, at) in [(0.0, 0), (0.5, 1642), (1.0, 3284)] {
+        let mut harness = Harness::with(|builder| builder.jitter(0.1).jitter_sample(move || sample));
+        harness.fetch("a", HOUR).await;
+        harness.clock.advance(at * SECOND);
+        let fresh = harness.cache.status().freshness == Freshness::Fresh;
+        harness.clock.advance(SECOND);
+        assert_eq!((fresh, harness.cache.status().freshness), (sample > 0.0, Freshness::NearExpiry), "{sample}");
+    }
+}
+
+/// <https://github.com/dotnet/SqlClient/issues/1495>
+#[tokio::test]
+async fn p11_a_past_refresh_time_is_ignored() {
+    let mut harness = Harness::new();
+    let expires = harness.clock.after(2 * HOUR);
+    let past = harness.clock.wall();
+    harness.clock.advance(SECOND);
+    for _ in 0..3600 {
+        let get = harness.spawn_get();
+        if let Some(fetch) = harness.source.try_next_fetch().await {
+            fetch.succeed(TemporaryToken::new("a", expires).refresh_at(past));
+        }
+        get.await.unwrap().unwrap();
+        harness.clock.advance(SECOND);
+    }
+    assert_eq!(harness.source.fetches(), 1);
+}
+
+#[tokio::test]
+async fn p11_a_near_refresh_time_of_a_repeated_token_is_ignored() {
+    let mut harness = Harness::new();
+    let expires = harness.clock.after(2 * HOUR);
+    for _ in 0..3600 {
+        let get = harness.spawn_get();
+        if let Some(fetch) = harness.source.try_next_fetch().await {
+            fetch.succeed(TemporaryToken::new("a", expires).refresh_at(harness.clock.after(SECOND)));
+        }
+        get.await.unwrap().unwrap();
+        harness.clock.advance(SECOND);
+    }
+    assert_eq!(harness.source.fetches(), 2, "then the buffer counts");
+}
+
 #[tokio::test]
 async fn jitter_starts_the_refresh_earlier() {
     for (sample, buffer) in [(0.0, 300), (0.25, 375), (0.5, 450), (1.0, 600)] {
         let mut harness = Harness::with(|builder| builder.jitter(1.0).jitter_sample(move || sample));
-        harness.fetch("a", HOUR).await;
+        fetch_in_turn(&mut harness).await;
         harness.clock.advance(HOUR - buffer * SECOND - MS);
         assert_eq!(harness.cache.status().freshness, Freshness::Fresh, "{sample}");
         harness.clock.advance(MS);
@@ -94,7 +147,7 @@ async fn jitter_is_random_for_each_token() {
     let mut harness = Harness::with(|builder| builder.jitter(0.5));
     let mut buffers = Vec::new();
     for _ in 0..50 {
-        harness.fetch("a", HOUR).await;
+        fetch_in_turn(&mut harness).await;
         harness.clock.advance(HOUR - 5 * MINUTE - 5 * MINUTE / 2 - MS);
         assert_eq!(harness.cache.status().freshness, Freshness::Fresh);
         while harness.cache.status().freshness == Freshness::Fresh {

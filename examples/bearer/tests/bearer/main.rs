@@ -4,6 +4,7 @@
 
 mod auth;
 mod client;
+mod grpc_status;
 mod redirect;
 mod server;
 
