@@ -57,7 +57,8 @@ impl<T: Send + Sync + 'static> Inner<T> {
             {
                 return Ok(Arc::clone(token));
             }
-            match (outcome, self.read_state(|state, now| state.fallback(now, min_remaining))) {
+            // An update, because this may be the first caller who gets an expired token.
+            match (outcome, self.update(|locked, now| locked.state.fallback(now, min_remaining))) {
                 (_, Some(Ok(token))) => return Ok(token),
                 (FetchOutcome::Succeeded { .. }, Some(Err(too_short))) => return Err(too_short),
                 (FetchOutcome::Failed(error), _) => return Err(error.clone()),
