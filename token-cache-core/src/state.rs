@@ -137,12 +137,15 @@ impl<T> State<T> {
         self.last_access = now.monotonic;
         let by_hand = self.failure.as_ref().is_some_and(Failure::yields_to_callers);
         let next = if by_hand { self.after_interval() } else { self.next_attempt(now) };
-        if self.in_flight.is_none() && next.is_reached(now) && can_fetch {
+        if self.in_flight.is_none() && next.is_reached(now) {
+            if !can_fetch {
+                return Decision::Fail(self.error(Cause::NoRuntime));
+            }
             return self.start_fetch_at(FetchReason::Requested, Deadline::after(now, Duration::ZERO));
         }
         match (&self.in_flight, self.refusal(now), self.freshness_row(now).usable) {
             // Within the interval after a success: the result of that fetch.
-            (None, None, Some(usable)) if next.not_reached(now) => Decision::Serve(Arc::clone(&usable.entry.token)),
+            (None, None, Some(usable)) => Decision::Serve(Arc::clone(&usable.entry.token)),
             _ => self.wait_or_fail(now, Duration::ZERO, can_fetch),
         }
     }

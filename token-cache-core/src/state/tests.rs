@@ -140,6 +140,17 @@ fn p12_refresh_without_a_runtime_fails_when_due() {
 }
 
 #[test]
+fn p12_refresh_without_a_runtime_needs_one_after_a_permanent_error() {
+    let mut state = empty(config());
+    get(&mut state, 0);
+    fail_with(&mut state, 0, Cause::Permanent("".into()));
+    let Decision::Fail(error) = state.refresh(at(0), false) else { panic!("it cannot fetch") };
+    assert_eq!(error.kind(), ErrorKind::Permanent, "within the interval");
+    let Decision::Fail(error) = state.refresh(at(1), false) else { panic!("it cannot fetch") };
+    assert_eq!(error.kind(), ErrorKind::NoRuntime, "it would fetch in a runtime");
+}
+
+#[test]
 fn p14_refresh_within_the_interval_returns_the_last_result() {
     let mut state = holding();
     assert!(matches!(state.refresh(at(0), true), Decision::Serve(_)));
