@@ -45,12 +45,10 @@ pub(crate) enum By {
 /// How a fetch ended.
 #[derive(Clone, Copy)]
 pub(crate) enum End {
-    /// Its token, or one that a caller stored meanwhile, is in use.
+    /// Its token is stored, or one that a caller stored meanwhile, or the one before, which is valid for longer.
     Stored { generation: u64 },
     /// It returned, or may have returned, a token that was rejected while it ran.
     Discarded,
-    /// Its token is not valid for longer than the stored one, and replaces nothing.
-    TooShort,
     Failed(Failure),
     /// Its runtime ended.
     Lost,

@@ -152,12 +152,15 @@ impl Reference {
                 }
                 let needs_stored = matches!(caller.demand, Demand::Get { stored: true, .. });
                 let brought = self.history.token(generation).copied()?;
-                let is_valid = brought.has(min_remaining, self.history.now) && !needs_stored;
+                let is_valid = brought.has(min_remaining, self.history.now);
+                if is_valid && needs_stored && self.history.generation() != generation {
+                    return None;
+                }
                 caller.brought = is_valid.then_some(generation);
                 if let (true, Some(outcome)) = (gets, self.usable(min_remaining)) {
                     return Some(outcome);
                 }
-                if is_valid {
+                if is_valid && !needs_stored {
                     return Some(found(&brought));
                 }
                 if gets && self.usable(Duration::ZERO).is_some() {
@@ -169,10 +172,6 @@ impl Reference {
                     caller.gets = true;
                 }
                 None
-            }
-            End::TooShort => {
-                let usable = self.usable(min_remaining);
-                Some(usable.unwrap_or_else(|| error(ErrorKind::TooShort)))
             }
             End::Discarded | End::Lost => {
                 if gets { self.usable(min_remaining) } else { None }
@@ -223,7 +222,8 @@ impl Reference {
         };
         // The first caller who waits sets the deadline for all.
         let until = self.history.soft_deadline(fetch).unwrap_or_else(|| {
-            let ten_percent = token.remaining(self.history.now).unwrap_or_default() / 10;
+            let remaining = token.remaining(self.history.now).unwrap_or_default();
+            let ten_percent = remaining.saturating_sub(min_remaining) / 10;
             let monotonic = self.history.now.monotonic() + ten_percent;
             self.history.push(Fact::WaitsUntil { fetch, monotonic });
             monotonic
@@ -399,7 +399,7 @@ impl Reference {
         let took = self.history.now.monotonic() - started.monotonic();
         self.history.push(Fact::Ended { fetch, end });
         match end {
-            End::Stored { .. } | End::TooShort => {
+            End::Stored { .. } => {
                 let remaining = self.history.stored().and_then(|token| token.remaining(self.history.now));
                 let generation = self.history.generation();
                 self.events.push(EventInfo::Succeeded { generation, remaining, took });
@@ -434,7 +434,7 @@ impl Reference {
             && fresh.is_some_and(|stored| !outlives(token.remaining(now), stored.remaining(now), Duration::ZERO));
         self.history.push(Fact::Answered { expires: token.expires });
         if keeps {
-            return End::TooShort;
+            return End::Stored { generation: self.history.generation() };
         }
         self.history.push(Fact::Stored { token, by: By::Fetch });
         End::Stored { generation }
