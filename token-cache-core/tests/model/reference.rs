@@ -23,7 +23,7 @@ pub(crate) struct Caller {
     pub(crate) demand: Demand,
     /// Whether the stored token helps: it is not the one that this caller replaces.
     gets: bool,
-    /// What the fetch brought that this caller has waited for. It is as good a result as a token that was stored since.
+    /// The valid token that the fetch has brought for which this caller has waited.
     pub(crate) brought: Option<u64>,
     waits: Option<Wait>,
 }
@@ -93,15 +93,20 @@ impl Reference {
 
     /// Polls a caller. `None`: the caller waits.
     pub(crate) fn poll(&mut self, caller: &mut Caller) -> Option<Outcome> {
-        let outcome = self.poll_any(caller)?;
-        match (caller.demand, outcome) {
+        match self.poll_any(caller)? {
+            Outcome::Token { generation } => Some(self.given(caller, generation)),
+            error @ Outcome::Error(_) => Some(error),
+        }
+    }
+
+    /// The outcome for a caller who is given a token.
+    pub(crate) fn given(&self, caller: &Caller, generation: u64) -> Outcome {
+        match caller.demand {
             // The issuer insists on it, or a caller has stored it again.
-            (Demand::Replace { generation: rejected, secret }, Outcome::Token { generation })
-                if self.is_rejected(generation, rejected, secret) =>
-            {
-                Some(error(ErrorKind::Rejected))
+            Demand::Replace { generation: rejected, secret } if self.is_rejected(generation, rejected, secret) => {
+                error(ErrorKind::Rejected)
             }
-            _ => Some(outcome),
+            _ => Outcome::Token { generation },
         }
     }
 
