@@ -1,7 +1,6 @@
 //! Runs a program on the cache and on the reference, step by step. What is visible of the two must be the same.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,21 +8,19 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, SystemTime};
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use token_cache_core::test_util::{Fetch, Harness, VirtualClock};
 use token_cache_core::{
-    Clock, Error, ErrorKind, Event, FetchState, Freshness, Subscription, TemporaryToken, TimePoint, View, permanent,
-    retry_after,
+    Clock, Error, ErrorKind, Event, FetchState, Freshness, Subscription, TemporaryToken, View,
 };
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
+use crate::harness::{Answers, eventually, harness, run_tasks, runtime, temporary};
+use crate::history::Fact;
 use crate::program::{
-    Answer, Buffer, By, Call, Clocks, Lifetime, Meanwhile, MinRemaining, NewToken, Offset, Place, Program, Refresh,
-    Settings, Step, Which,
+    Answer, By, Call, Clocks, Meanwhile, MinRemaining, NewToken, Offset, Place, Program, Settings, Step, Which,
 };
-use crate::history::{Fact, Failure};
-use crate::reference::{self, Demand, ErrorInfo, EventInfo, Outcome, Reference, Reply, failure};
-use crate::token::{Expiry, Secret, Stated};
+use crate::reference::{self, Demand, ErrorInfo, EventInfo, Outcome, Reference, Reply};
+use crate::token::Secret;
 
 macro_rules! ensure {
     ($holds:expr, $($message:tt)+) => {
@@ -64,8 +61,7 @@ struct Walk {
     /// The time that has passed, also while the machine was suspended, and when the last fetch started.
     elapsed: Duration,
     last_start: Option<Duration>,
-    answers: u32,
-    last_stated: Option<Stated>,
+    answers: Answers,
     /// The token of each generation, and what the view has converted it to.
     tokens: Vec<Arc<Secret>>,
     converted: BTreeMap<u64, Arc<u32>>,
@@ -96,66 +92,12 @@ impl Wake for Woken {
     }
 }
 
-/// A clock that panics in an endless loop: within one poll, nothing else can stop that.
-#[derive(Debug)]
-struct LoopDetector {
-    clock: VirtualClock,
-    reads: Arc<AtomicUsize>,
-}
-
-impl LoopDetector {
-    fn count(&self) {
-        assert!(self.reads.fetch_add(1, Ordering::SeqCst) < MAX_READS, "{ENDLESS_LOOP}");
-    }
-}
-
-impl Clock for LoopDetector {
-    fn now(&self) -> TimePoint {
-        self.count();
-        self.clock.now()
-    }
-
-    fn tick(&self) -> Option<NonZeroU64> {
-        self.count();
-        self.clock.tick()
-    }
-
-    fn sleep_until(&self, monotonic: Duration) -> BoxFuture<'static, ()> {
-        self.clock.sleep_until(monotonic)
-    }
-}
-
 impl Walk {
     fn new(settings: Settings, initial: Option<NewToken>) -> Self {
-        let (clock, reads) = (VirtualClock::new(), Arc::new(AtomicUsize::new(0)));
-        let detector = LoopDetector { clock: clock.clone(), reads: Arc::clone(&reads) };
-        let start = clock.now();
-        let stated = initial.map(|token| state(token, 0, None, start.wall()));
-        let mut harness = Harness::with(|builder| {
-            let builder = builder
-                .min_ttl(settings.min_ttl)
-                .min_refresh_interval(settings.min_refresh_interval)
-                .max_backoff(settings.max_backoff)
-                .fetch_timeout(settings.fetch_timeout)
-                .stale_if_error(settings.stale_if_error)
-                .jitter(settings.jitter)
-                .jitter_sample(move || settings.jitter_sample)
-                .clock(detector);
-            let builder = match settings.expiry_buffer {
-                Buffer::Fixed(duration) => builder.expiry_buffer(duration),
-                Buffer::Percent(percent) => builder.expiry_buffer_by(move |lifetime| lifetime * percent / 100),
-            };
-            let builder = if settings.token_eq {
-                builder.token_eq(|one: &Secret, other: &Secret| one.value == other.value)
-            } else {
-                builder
-            };
-            match stated {
-                Some(stated) => builder.initial(temporary(stated)),
-                None => builder,
-            }
-        });
-        harness.clock = clock;
+        let reads = Arc::new(AtomicUsize::new(0));
+        let (mut answers, start) = (Answers::default(), VirtualClock::new().now());
+        let initial = initial.map(|token| answers.state(token, start.wall()));
+        let harness = harness(settings, initial, Duration::ZERO, &reads);
         let conversions = Arc::new(Mutex::new(Vec::new()));
         let view = harness.cache.view({
             let conversions = Arc::clone(&conversions);
@@ -165,7 +107,7 @@ impl Walk {
             }
         });
         let subscription = harness.cache.subscribe();
-        let reference = Reference::new(settings, stated, start);
+        let reference = Reference::new(settings, initial, start);
         let tokens: Vec<_> = harness.cache.peek().into_iter().collect();
         Self {
             seen: tokens.len() as u64,
@@ -181,8 +123,7 @@ impl Walk {
             reply: None,
             elapsed: Duration::ZERO,
             last_start: None,
-            answers: 0,
-            last_stated: stated,
+            answers,
             tokens,
             converted: BTreeMap::new(),
             conversions,
@@ -212,7 +153,7 @@ impl Walk {
                 if !keep_callers {
                     self.callers.retain(|_, caller| caller.model.place != Place::Runtime(runtime));
                 }
-                self.runtimes[runtime] = self::runtime();
+                self.runtimes[runtime] = crate::harness::runtime();
                 self.reference.drop_runtime(runtime);
                 self.check_fetch_is_dropped()?;
             }
@@ -380,31 +321,7 @@ impl Walk {
     /// Answers the pending fetch. Its waiters are polled after what happens meanwhile.
     fn answer(&mut self, answer: Answer, meanwhile: Meanwhile) -> Result<(), String> {
         let Some(fetch) = self.fetch.take() else { return Ok(()) };
-        let reply = match answer {
-            Answer::Fail { permanent: is_permanent, retry_after: wait } => {
-                self.answers += 1;
-                let number = self.answers;
-                let kind = if is_permanent { ErrorKind::Permanent } else { ErrorKind::Source };
-                let error = format!("outage {number}").into();
-                let error = match wait {
-                    Some(wait) => retry_after(error, wait),
-                    None => error,
-                };
-                fetch.fail(if is_permanent { permanent(error) } else { error });
-                // Zero states nothing.
-                let retry_after = wait.filter(|wait| !wait.is_zero());
-                Reply::Failure(Failure { kind, cause: Some(number), retry_after })
-            }
-            Answer::Panic => {
-                fetch.panic();
-                Reply::Failure(failure(ErrorKind::Panicked))
-            }
-            Answer::Token(token) => {
-                let stated = self.state(token);
-                fetch.succeed(temporary(stated));
-                Reply::Token(stated)
-            }
-        };
+        let reply = self.answers.answer(fetch, answer, self.harness.clock.wall());
         self.reply = Some(reply);
         self.run_fetch()?;
         match meanwhile {
@@ -421,15 +338,8 @@ impl Walk {
         Ok(())
     }
 
-    fn state(&mut self, token: NewToken) -> Stated {
-        self.answers += 1;
-        let stated = state(token, self.answers, self.last_stated, self.harness.clock.wall());
-        self.last_stated = Some(stated);
-        stated
-    }
-
     fn store(&mut self, token: NewToken) -> Result<(), String> {
-        let stated = self.state(token);
+        let stated = self.answers.state(token, self.harness.clock.wall());
         let result = self.harness.cache.store(temporary(stated));
         let expected = self.reference.store(stated);
         match (&result, expected) {
@@ -663,61 +573,6 @@ impl Walk {
     }
 }
 
-/// Whether a condition holds, at the latest when the watchdog has let go of the cache. It runs in another thread, and holds
-/// the cache for a moment.
-fn eventually(mut holds: impl FnMut() -> bool) -> bool {
-    (0..60_000).any(|attempt| {
-        if attempt > 0 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        holds()
-    })
-}
-
-/// A token as the source or a caller states it, `number` being a new one.
-fn state(token: NewToken, number: u32, last: Option<Stated>, wall: SystemTime) -> Stated {
-    let value = last.filter(|_| token.equal).map_or(number, |last| last.secret.value);
-    let expiry = match token.lifetime {
-        Lifetime::Past(duration) => Expiry::At(wall - duration),
-        Lifetime::Until(duration) => Expiry::At(wall + duration),
-        Lifetime::In(duration) => Expiry::In(duration),
-        Lifetime::Same => last.map_or(Expiry::Never, |last| last.expiry),
-        Lifetime::Never => Expiry::Never,
-    };
-    let refresh_at = token.refresh.map(|refresh| match refresh {
-        Refresh::In(duration) => wall + duration,
-        Refresh::Past(duration) => wall - duration,
-    });
-    Stated { secret: Secret { value, serial: number }, expiry, refresh_at }
-}
-
-fn temporary(stated: Stated) -> TemporaryToken<Secret> {
-    let token = match stated.expiry {
-        Expiry::At(wall) => TemporaryToken::new(stated.secret, wall),
-        Expiry::In(lifetime) => TemporaryToken::expires_in(stated.secret, lifetime),
-        Expiry::Never => TemporaryToken::never_expires(stated.secret),
-    };
-    match stated.refresh_at {
-        Some(wall) => token.refresh_at(wall),
-        None => token,
-    }
-}
-
-fn runtime() -> Runtime {
-    Builder::new_current_thread().build().unwrap()
-}
-
-/// Runs the tasks of all runtimes until they wait.
-fn run_tasks(runtimes: &[Runtime]) {
-    for runtime in runtimes {
-        runtime.block_on(async {
-            for _ in 0..2 {
-                tokio::task::yield_now().await;
-            }
-        });
-    }
-}
-
 /// The promises that a wrong outcome breaks.
 fn promise(expected: &Outcome) -> &'static str {
     match expected {
@@ -775,11 +630,5 @@ fn nth<T>(items: impl ExactSizeIterator<Item = T>, which: usize) -> Option<T> {
     let count = items.len();
     items.nth(which.checked_rem(count)?)
 }
-
-/// The panic message in an endless loop of the cache.
-pub(crate) const ENDLESS_LOOP: &str = "P11, P12: an endless loop";
-
-/// More than any step needs.
-const MAX_READS: usize = 10_000;
 
 const HOUR: Duration = Duration::from_secs(3600);
