@@ -278,9 +278,13 @@ impl History {
         })
     }
 
-    /// The time until the end of the minimum interval.
+    /// The time until the end of an interval from the last start.
+    pub(crate) fn until_after_last_start(&self, interval: Duration) -> Duration {
+        self.last_start().map_or(Duration::ZERO, |last| interval.saturating_sub(self.since(last)))
+    }
+
     fn interval(&self) -> Duration {
-        self.last_start().map_or(Duration::ZERO, |last| self.settings.min_refresh_interval.saturating_sub(self.since(last)))
+        self.until_after_last_start(self.settings.min_refresh_interval)
     }
 
     /// The time until the next attempt, by the failures and by what can be returned now.

@@ -12,9 +12,11 @@ mod program;
 mod reference;
 mod token;
 mod walk;
+mod warm;
 
 use std::collections::hash_map::RandomState;
 use std::env;
+use std::fmt::{Debug, Display};
 use std::hash::BuildHasher;
 use std::panic;
 
@@ -23,32 +25,41 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 
 #[test]
 fn the_cache_agrees_with_its_reference() {
+    walk_programs(program::programs, |program| program.steps.len(), walk::run);
+}
+
+#[test]
+fn p21_keep_warm_fetches_when_due_and_stops_when_idle() {
+    walk_programs(warm::programs, |program| program.steps.len(), warm::run);
+}
+
+/// Runs programs until they have had enough steps.
+fn walk_programs<P: Debug + Display, S: Strategy<Value = P>>(
+    programs: impl Fn() -> S,
+    steps_of: impl Fn(&P) -> usize,
+    run: impl Fn(&P) -> Result<(), String>,
+) {
     silence_expected_panics();
     let number = |name| env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let min_steps = number("TOKEN_CACHE_MODEL_STEPS").unwrap_or(STEPS);
     let first = number("TOKEN_CACHE_MODEL_SEED").unwrap_or_else(|| RandomState::new().hash_one(min_steps));
 
-    let (mut programs, mut steps, mut seed) = (0, 0, first);
+    let (mut count, mut steps, mut seed) = (0, 0, first);
     while steps < min_steps {
-        steps += walk(seed);
-        programs += 1;
+        let config = Config { failure_persistence: None, max_shrink_iters: 10_000, ..Config::default() };
+        let bytes = (u128::from(mix(seed)) << 64 | u128::from(seed)).to_le_bytes();
+        let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::XorShift, &bytes));
+        let program = programs().new_tree(&mut runner).unwrap();
+        steps += steps_of(&program.current()) as u64;
+        match runner.run_one(program, |program| run(&program).map_err(TestCaseError::fail)) {
+            Ok(_) => {}
+            Err(TestError::Fail(reason, program)) => panic!("{reason}\nTOKEN_CACHE_MODEL_SEED={seed}\n{program}"),
+            Err(error) => panic!("{error}\nTOKEN_CACHE_MODEL_SEED={seed}"),
+        }
+        count += 1;
         seed = mix(seed);
     }
-    println!("{steps} steps in {programs} programs, from TOKEN_CACHE_MODEL_SEED={first}");
-}
-
-/// Runs the program of a seed, and returns its number of steps.
-fn walk(seed: u64) -> u64 {
-    let config = Config { failure_persistence: None, max_shrink_iters: 10_000, ..Config::default() };
-    let bytes = (u128::from(mix(seed)) << 64 | u128::from(seed)).to_le_bytes();
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::XorShift, &bytes));
-    let program = program::programs().new_tree(&mut runner).unwrap();
-    let steps = program.current().steps.len() as u64;
-    match runner.run_one(program, |program| walk::run(&program).map_err(TestCaseError::fail)) {
-        Ok(_) => steps,
-        Err(TestError::Fail(reason, program)) => panic!("{reason}\nTOKEN_CACHE_MODEL_SEED={seed}\n{program}"),
-        Err(error) => panic!("{error}\nTOKEN_CACHE_MODEL_SEED={seed}"),
-    }
+    println!("{steps} steps in {count} programs, from TOKEN_CACHE_MODEL_SEED={first}");
 }
 
 /// The next seed (SplitMix64).

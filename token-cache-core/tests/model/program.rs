@@ -178,7 +178,7 @@ pub(crate) fn programs() -> impl Strategy<Value = Program> {
         .prop_map(|(settings, initial, steps)| Program { settings, initial, steps })
 }
 
-fn settings() -> impl Strategy<Value = Settings> {
+pub(crate) fn settings() -> impl Strategy<Value = Settings> {
     let ms = |values: &'static [u64]| select(values).prop_map(Duration::from_millis);
     let buffer = prop_oneof![
         4 => ms(&[0, 1_000, 10_000, 300_000, 36_000_000]).prop_map(Buffer::Fixed),
@@ -242,7 +242,7 @@ fn place() -> impl Strategy<Value = Place> {
     prop_oneof![8 => Just(Place::Runtime(0)), 3 => Just(Place::Runtime(1)), 1 => Just(Place::Outside)]
 }
 
-fn answer() -> impl Strategy<Value = Answer> {
+pub(crate) fn answer() -> impl Strategy<Value = Answer> {
     let fail = (prop::bool::weighted(0.2), option::weighted(0.2, duration()));
     prop_oneof![
         10 => new_token().prop_map(Answer::Token),
@@ -307,7 +307,7 @@ fn which() -> impl Strategy<Value = Which> {
 }
 
 /// From zero to half a day, short ones as often as long ones.
-fn duration() -> impl Strategy<Value = Duration> {
+pub(crate) fn duration() -> impl Strategy<Value = Duration> {
     (select(UNITS), 0_u64..=12).prop_map(|(unit, times)| Duration::from_nanos(unit * times))
 }
 

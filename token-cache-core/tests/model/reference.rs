@@ -372,6 +372,11 @@ impl Reference {
         Wait { fetch, soft_deadline: None }
     }
 
+    /// A refresh that no caller has asked for.
+    pub(crate) fn fetch_in_background(&mut self, runtime: usize) {
+        self.request(runtime, self.reason());
+    }
+
     fn join(&self) -> Option<Found> {
         let (fetch, ..) = self.history.pending()?;
         Some(Found::Wait(Wait { fetch, soft_deadline: None }))

@@ -29,6 +29,7 @@ macro_rules! ensure {
         }
     };
 }
+pub(crate) use ensure;
 
 /// Runs a program, and drops the cache.
 pub(crate) fn run(program: &Program) -> Result<(), String> {
