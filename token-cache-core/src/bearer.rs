@@ -33,8 +33,8 @@ pub use self::service::Bearer;
 /// The response status 401, or a gRPC response that consists of the status `UNAUTHENTICATED` alone
 /// ([trailers-only](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses)), rejects the token of that
 /// request, unless the response [names another reason](Self::rejected_statuses). The layer
-/// [invalidates](TokenCache::invalidate) this token, which leaves a newer token in place, and sends the request once more with
-/// the next token. The response to the second request is returned whatever it is.
+/// [replaces](TokenCache::replace) this token and sends the request once more with the next one. Meanwhile requests to other
+/// services are sent with the stored token. The response to the second request is returned whatever it is.
 ///
 /// To repeat the request, the layer keeps up to 256 KiB of the body until the response arrives. If the response arrives
 /// before the end of the body, the second request starts with the kept part and continues with the rest of the stream. Small
@@ -44,8 +44,8 @@ pub use self::service::Bearer;
 /// - the client has already read more than 256 KiB of the body, or trailers, or
 /// - no different token is available.
 ///
-/// Fetches are paced as for any rejected token: a service that answers every token with 401 causes at most one fetch per
-/// [`min_refresh_interval`](crate::TokenCacheBuilder::min_refresh_interval), and its callers wait for that fetch.
+/// Rejections are accepted at growing intervals: a service that answers every token with 401 soon gets one fetch per
+/// [`max_backoff`](crate::TokenCacheBuilder::max_backoff), and its callers get its responses without waiting.
 ///
 /// # Other services
 ///

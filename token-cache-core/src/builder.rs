@@ -68,7 +68,7 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     }
 
     /// Sets the minimum time between the starts of two fetches, for whatever reason they start. Zero disables it, except for
-    /// the backoff, which then starts at 200 ms, and for the refreshes of [`keep_warm`](Self::keep_warm), which are at least
+    /// the backoff, which then starts at 2 ms, and for the refreshes of [`keep_warm`](Self::keep_warm), which are at least
     /// 100 ms apart.
     ///
     /// Default: 1 second. Some issuers return the same token until shortly before it expires. This prevents a loop of fetches.
@@ -77,7 +77,7 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
         self
     }
 
-    /// Sets the maximum backoff, at least 100 ms.
+    /// Sets the maximum backoff, at least 1 ms.
     ///
     /// The backoff doubles with each consecutive failure, up to this limit, and a random value in its upper half is used. It is
     /// at most half of the stored token's remaining lifetime. While no token can be returned, the limit is a tenth of the time

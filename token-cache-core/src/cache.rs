@@ -92,7 +92,7 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     ///
     /// It needs no runtime. Its fetches, also those in the background, run in the [configured
     /// runtime](TokenCacheBuilder::runtime) or else in a thread of this crate. That thread has tokio's timers and sockets, and
-    /// ends with the last cache that uses it.
+    /// ends one second after the last cache that uses it.
     ///
     /// # Errors
     ///

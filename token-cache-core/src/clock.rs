@@ -83,8 +83,8 @@ impl TimePoint {
 
 /// The clocks of the operating system.
 ///
-/// Sleeping works in any executor and needs no timer of it: a thread of this crate wakes the sleepers. It runs while a cache
-/// that has fetched, or a sleeper, exists. Neither tokio's paused clock nor a blocked runtime delays them.
+/// Sleeping works in any executor and needs no timer of it: a thread of this crate wakes the sleepers. It ends one
+/// second after the last sleeper and the last cache that has fetched. Neither tokio's paused clock nor a blocked runtime delays them.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct SystemClock;

@@ -112,8 +112,11 @@ pub(crate) fn fixed_buffer(buffer: Duration) -> ExpiryBuffer {
     Box::new(move |lifetime| buffer.min(lifetime / 2))
 }
 
-/// The pacing after failures and of the keep-warm task, if the `min_refresh_interval` is shorter.
-pub(crate) const MIN_INTERVAL: Duration = Duration::from_millis(100);
+/// What the backoff doubles if the `min_refresh_interval` is shorter: without an interval there is still a backoff.
+const MIN_INTERVAL: Duration = Duration::from_millis(1);
+
+/// The pacing of the keep-warm task, if the `min_refresh_interval` is shorter. It never fetches without a pause.
+pub(crate) const KEEP_WARM_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Callers should recover soon after the issuer does. After a long outage many machines wait for it, so they spread out more.
 const MIN_LIMIT_WITHOUT_TOKEN: Duration = Duration::from_secs(5);

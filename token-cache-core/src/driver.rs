@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::{self, Either};
 
 use crate::clock::{Clock, TimePoint};
-use crate::config::MIN_INTERVAL;
+use crate::config::KEEP_WARM_INTERVAL;
 use crate::error::{Cause, Error};
 use crate::event::Event;
 use crate::fetch;
@@ -155,7 +155,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
                     if let FetchOutcome::Lost = pending.outcome.wait().await {
                         // Its runtime is shutting down. If that is the runtime of this task too, the task ends here.
                         drop(pending);
-                        clock.sleep_until(clock.now().monotonic().saturating_add(MIN_INTERVAL)).await;
+                        clock.sleep_until(clock.now().monotonic().saturating_add(KEEP_WARM_INTERVAL)).await;
                     }
                 }
                 (KeepWarm::Sleep(until), _) => {

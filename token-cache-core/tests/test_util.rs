@@ -84,7 +84,10 @@ fn settled_works_on_several_workers() {
 async fn jitter_sample_fixes_jitter_and_backoff() {
     for (sample, buffer, backoff) in [(0, 300, 1000), (1, 600, 2000)] {
         let mut harness = Harness::with(|builder| builder.jitter(1.0).jitter_sample(move || f64::from(sample)));
-        harness.fetch("a", HOUR).await;
+        harness.fetch("first", HOUR).await;
+        harness.clock.advance(HOUR - 120 * SECOND);
+        let _ = harness.get_now();
+        harness.succeed("a", HOUR).await; // in turn
         harness.clock.advance(HOUR - buffer * SECOND - MS);
         assert_eq!(harness.cache.status().freshness, Freshness::Fresh);
         harness.clock.advance(MS);

@@ -47,7 +47,7 @@ async fn p23_each_change_is_logged_once() {
     let count = |part: &str| text.lines().filter(|line| line.contains(part)).count();
     assert_eq!(count("token_fetch{cache=\"vault\" reason=NearExpiry}: "), 100, "one span per fetch: {text}");
     assert_eq!(count("token refreshed"), 1);
-    assert_eq!(count("token invalidated"), 1);
+    assert_eq!(count("token rejected"), 1);
     // The failures 1, 2, 4 ... 64 of 100. The others are logged at debug level.
     assert_eq!(count("WARN"), 7);
     assert_eq!(count("token refresh failed"), 7);

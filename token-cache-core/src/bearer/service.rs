@@ -11,8 +11,7 @@ use http::{HeaderName, HeaderValue, Request, Response, Uri, request, uri};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{Headers, ReplayBody, Settings};
-use crate::error::Error;
+use super::{ReplayBody, Settings};
 use crate::source::BoxError;
 
 /// The service of a [`BearerLayer`](crate::BearerLayer).

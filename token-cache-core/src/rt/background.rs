@@ -4,34 +4,42 @@
 //! on that.
 
 use std::future::pending;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::watch;
 
 use super::process_id;
 
-/// A thread that drives a runtime. It ends with the last reference.
+/// A thread that drives a runtime. It ends some time after the last reference.
 #[derive(Debug)]
 pub(crate) struct Background {
     handle: Handle,
-    /// The process that has the thread: a fork does not copy it.
-    process: u32,
-    _end: oneshot::Sender<()>,
+    users: watch::Sender<usize>,
 }
 
+/// What new users of a thread need.
+struct Running {
+    handle: Handle,
+    users: watch::Sender<usize>,
+    /// The process that has the thread: a fork does not copy it.
+    process: u32,
+}
+
+type Shared = Mutex<Option<Running>>;
+
 impl Background {
-    /// The thread for timers, which never runs code of the user. `None` if the system cannot start it.
+    /// The thread for timers and watchdogs. `None` if the system cannot start it.
     pub(crate) fn timers() -> Option<Arc<Self>> {
-        static TIMERS: Mutex<Weak<Background>> = Mutex::new(Weak::new());
+        static TIMERS: Shared = Mutex::new(None);
         Self::shared(&TIMERS, "token-cache-timers")
     }
 
     /// The thread for fetches of callers who have no runtime.
     pub(crate) fn fetches() -> Option<Arc<Self>> {
-        static FETCHES: Mutex<Weak<Background>> = Mutex::new(Weak::new());
+        static FETCHES: Shared = Mutex::new(None);
         Self::shared(&FETCHES, "token-cache-fetches")
     }
 
@@ -39,33 +47,53 @@ impl Background {
         &self.handle
     }
 
-    /// Runs `task` after the delay, unless `cancelled` completes first.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         drop(self.handle.spawn(task));
     }
 
-    fn shared(shared: &Mutex<Weak<Self>>, name: &str) -> Option<Arc<Self>> {
-        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(background) = shared.upgrade() {
-            if background.process == process_id() {
-                return Some(background);
-            }
-            // Not dropped: its runtime waits for threads of the other process.
-            std::mem::forget(background);
+    fn shared(shared: &'static Shared, name: &str) -> Option<Arc<Self>> {
+        let mut running = lock(shared);
+        if running.as_ref().is_none_or(|running| running.process != process_id()) {
+            *running = Some(start(shared, name)?);
         }
-        let background = Arc::new(Self::start(name)?);
-        *shared = Arc::downgrade(&background);
-        Some(background)
+        let Running { handle, users, .. } = running.as_ref()?;
+        users.send_modify(|users| *users += 1);
+        Some(Arc::new(Self { handle: handle.clone(), users: users.clone() }))
     }
+}
 
-    fn start(name: &str) -> Option<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build().ok()?;
-        let (end, ended) = oneshot::channel();
-        let handle = runtime.handle().clone();
-        let run = move || drop(runtime.block_on(ended));
-        thread::Builder::new().name(name.to_owned()).spawn(run).ok()?;
-        Some(Self { handle, process: process_id(), _end: end })
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.users.send_modify(|users| *users -= 1);
     }
+}
+
+fn start(shared: &'static Shared, name: &str) -> Option<Running> {
+    let runtime = Builder::new_current_thread().enable_all().build().ok()?;
+    let (handle, users) = (runtime.handle().clone(), watch::Sender::new(0));
+    let count = users.subscribe();
+    thread::Builder::new().name(name.to_owned()).spawn(move || run(&runtime, shared, count)).ok()?;
+    Some(Running { handle, users, process: process_id() })
+}
+
+/// Drives the runtime until nobody has used it for some time.
+fn run(runtime: &Runtime, shared: &'static Shared, mut users: watch::Receiver<usize>) {
+    loop {
+        runtime.block_on(async {
+            // An error means that there can be no more users.
+            let _ = users.wait_for(|users| *users == 0).await;
+            let _ = tokio::time::timeout(LINGER, users.wait_for(|users| *users > 0)).await;
+        });
+        let mut running = lock(shared);
+        if *users.borrow() == 0 {
+            *running = None;
+            return;
+        }
+    }
+}
+
+fn lock(shared: &Shared) -> MutexGuard<'_, Option<Running>> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Completes at `instant`, wherever it is polled.
@@ -88,3 +116,6 @@ pub(crate) async fn grace_period() {
 /// How much later than the timer of a fetch its watchdog acts. Less than a second, which is what callers may wait longer than
 /// the `fetch_timeout`.
 const GRACE_PERIOD: Duration = Duration::from_millis(500);
+
+/// How long a thread waits for another user before it ends. Programs that create one cache after the other start one thread.
+const LINGER: Duration = Duration::from_secs(1);

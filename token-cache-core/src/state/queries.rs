@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::freshness::FetchDue;
 use super::{Displaced, InFlight, State};
 use crate::clock::TimePoint;
-use crate::config::MIN_INTERVAL;
+use crate::config::KEEP_WARM_INTERVAL;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::status::{FetchState, Freshness, Status};
@@ -127,7 +127,7 @@ impl<T> State<T> {
             let next = match row.fetch {
                 FetchDue::No => row.ends,
                 // Not without a pause, if there is no interval and the tokens of the source are always due.
-                _ => self.after(MIN_INTERVAL).or_later(self.next_attempt(now), now),
+                _ => self.after(KEEP_WARM_INTERVAL).or_later(self.next_attempt(now), now),
             };
             if next.not_reached(now) {
                 // Not longer: the token may be rejected, and the machine suspended.

@@ -10,6 +10,7 @@ use futures::{FutureExt, stream};
 use http::{HeaderMap, Request, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty, StreamBody};
+use token_cache_core::FetchState;
 
 use crate::frames::FrameBody;
 use crate::harness::Harness;

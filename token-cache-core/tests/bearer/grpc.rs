@@ -29,7 +29,7 @@ async fn a_temporary_failure_is_unavailable() {
         assert_eq!(response.headers()["grpc-status"], UNAVAILABLE);
         let message = response.headers()["grpc-message"].to_str().unwrap();
         assert!(message.starts_with("the token source failed"), "{message}");
-        assert!(message.ends_with(": 100 %25 down:%0A%C3%A9tat"), "{message}");
+        assert!(message.ends_with(": 100 %25 down:\\n%C3%A9tat"), "{message}");
         assert!(harness.server.take_requests().is_empty());
     }
 }

@@ -424,7 +424,7 @@ async fn p12_a_function_of_the_user_that_panics_fails_the_fetch() {
         assert_eq!(get.await.unwrap().unwrap_err().kind(), ErrorKind::CallbackPanicked);
         let status = harness.cache.status();
         assert_eq!(status.failures, failures);
-        assert!(status.next_attempt >= SECOND / 5, "paced");
+        assert!(!status.next_attempt.is_zero(), "paced");
         assert!(harness.poll_get().unwrap().is_err(), "paced");
         harness.clock.advance(status.next_attempt);
     }
