@@ -113,7 +113,7 @@ pub(crate) fn fixed_buffer(buffer: Duration) -> ExpiryBuffer {
 }
 
 /// What the backoff doubles if the `min_refresh_interval` is shorter: without an interval there is still a backoff.
-const MIN_INTERVAL: Duration = Duration::from_millis(1);
+pub(crate) const MIN_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The pacing of the keep-warm task, if the `min_refresh_interval` is shorter. It never fetches without a pause.
 pub(crate) const KEEP_WARM_INTERVAL: Duration = Duration::from_millis(100);

@@ -31,6 +31,8 @@ impl<T: Send + Sync + 'static> Subscription<T> {
     ///
     /// This is cancel safe, and works in any runtime or none.
     pub async fn changed(&mut self) -> Option<Arc<T>> {
+        // A reader starts the keep-warm task again if it has stopped.
+        self.inner.upgrade()?.ensure_kept_warm();
         loop {
             self.generations.changed().await.ok()?;
             let inner = self.inner.upgrade()?;

@@ -118,7 +118,8 @@ impl<T> State<T> {
             self.last_access = now.monotonic;
         }
         let idle = now.monotonic.saturating_sub(self.last_access);
-        if self.config.keep_warm.is_none_or(|max_idle| idle >= max_idle) {
+        // Reads are recorded twice per `max_idle`, so the last one may have been that much later.
+        if self.config.keep_warm.is_none_or(|max_idle| idle >= max_idle.saturating_add(max_idle / 2)) {
             return KeepWarm::Stop;
         }
         let row = self.freshness_row(now);

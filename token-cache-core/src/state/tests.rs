@@ -447,8 +447,8 @@ fn p21_keep_warm_sleeps_fetches_and_stops() {
     assert!(matches!(state.keep_warm(at(3302), false), KeepWarm::Wait), "for the same fetch");
     fail(&mut state, 3302);
     assert_eq!(until(state.keep_warm(at(3302), false)), 3303, "until the backoff ends");
-    assert!(matches!(state.keep_warm(at(7199), false), KeepWarm::Wait));
-    assert!(matches!(state.keep_warm(at(7200), false), KeepWarm::Stop), "two hours after the last access");
+    assert!(matches!(state.keep_warm(at(10_799), false), KeepWarm::Wait));
+    assert!(matches!(state.keep_warm(at(10_800), false), KeepWarm::Stop), "two hours after the last read, at least");
 }
 
 #[test]
@@ -718,8 +718,8 @@ fn p21_keep_warm_fetches_when_the_backoff_ends() {
 fn p21_a_subscriber_counts_as_a_reader() {
     let mut state = holding_with(Config { keep_warm: Some(HOUR), ..config() });
     assert!(!matches!(state.keep_warm(at(3000), true), KeepWarm::Stop));
-    assert!(!matches!(state.keep_warm(at(6599), false), KeepWarm::Stop));
-    assert!(matches!(state.keep_warm(at(6600), false), KeepWarm::Stop));
+    assert!(!matches!(state.keep_warm(at(8399), false), KeepWarm::Stop));
+    assert!(matches!(state.keep_warm(at(8400), false), KeepWarm::Stop));
 }
 
 #[test]

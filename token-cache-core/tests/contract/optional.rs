@@ -262,6 +262,36 @@ fn p21_hits_count_as_reads() {
 }
 
 #[test]
+fn p21_keep_warm_lasts_from_the_last_read() {
+    runtime().block_on(async {
+        let mut harness = kept_warm(HOUR);
+        harness.succeed("a", HOUR + 5 * MINUTE).await;
+        // A hit, which is not recorded.
+        harness.clock.advance(29 * MINUTE);
+        let _ = harness.get_now();
+        harness.clock.advance(HOUR - 29 * MINUTE);
+        harness.succeed("b", HOUR).await;
+    });
+}
+
+#[test]
+fn p21_a_waiting_subscriber_starts_keep_warm_again() {
+    runtime().block_on(async {
+        let mut harness = kept_warm(HOUR);
+        harness.succeed("a", 6 * HOUR).await;
+        harness.clock.advance(2 * HOUR);
+        settled().await;
+        assert_eq!(tasks(), 0);
+
+        let mut updates = harness.cache.subscribe();
+        let next = tokio::spawn(async move { updates.changed().await });
+        harness.clock.advance(4 * HOUR - 5 * MINUTE);
+        harness.succeed("b", HOUR).await;
+        assert_eq!(*next.await.unwrap().unwrap(), "b");
+    });
+}
+
+#[test]
 fn p21_reads_of_a_fresh_token_count() {
     runtime().block_on(async {
         let mut harness = kept_warm(2 * HOUR);
