@@ -372,16 +372,12 @@ fn between(start: TimePoint, end: TimePoint) -> Duration {
 
 impl Settings {
     pub(crate) fn max_backoff(&self) -> Duration {
-        self.max_backoff.max(Duration::from_millis(100))
+        self.max_backoff.max(MIN_INTERVAL)
     }
 
     /// The interval, doubled with each failure.
     fn doubled(&self, times: usize) -> Duration {
-        let base = if self.min_refresh_interval.is_zero() {
-            Duration::from_millis(100)
-        } else {
-            self.min_refresh_interval
-        };
+        let base = self.min_refresh_interval.max(MIN_INTERVAL);
         let factor = u32::try_from(times).ok().and_then(|times| 2_u32.checked_pow(times)).unwrap_or(u32::MAX);
         base.saturating_mul(factor).min(self.max_backoff())
     }
@@ -389,3 +385,6 @@ impl Settings {
 
 /// How late a task may notice a change of the wall clock.
 const LATE: Duration = Duration::from_secs(5);
+
+/// The pacing after failures, if there is no interval.
+const MIN_INTERVAL: Duration = Duration::from_millis(1);
