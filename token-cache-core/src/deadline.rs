@@ -79,7 +79,7 @@ impl Deadline {
     /// The one that remains longer. They may have been set on different sides of a change of the wall clock, so neither clock
     /// alone tells which one that is.
     pub(crate) fn or_later(self, other: Self, now: TimePoint) -> Self {
-        let remaining = |deadline: Self| deadline.remaining(now).unwrap_or(Duration::MAX);
+        let remaining = |deadline: Self| (deadline.remaining(now).unwrap_or(Duration::MAX), deadline.monotonic);
         if remaining(other) > remaining(self) { other } else { self }
     }
 

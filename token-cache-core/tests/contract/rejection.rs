@@ -363,3 +363,26 @@ async fn p16_the_next_token_ends_a_rejection() {
     harness.succeed("a", HOUR).await;
     assert_eq!(*refresh.await.unwrap().unwrap(), "a");
 }
+
+#[tokio::test]
+async fn p16_a_token_stored_again_is_no_replacement() {
+    let mut harness = Harness::with(|builder| builder.token_eq(PartialEq::eq));
+    let token = harness.fetch("a", HOUR).await;
+    let replace = spawn_replace(&harness, &token);
+    settled().await;
+    harness.cache.store(TemporaryToken::expires_in("a", HOUR)).unwrap();
+    assert_eq!(replace.await.unwrap().unwrap_err().kind(), ErrorKind::Rejected);
+    assert_eq!(harness.get_now(), "a", "for all others");
+}
+
+#[tokio::test]
+async fn p16_a_token_removed_meanwhile_is_no_replacement() {
+    let mut harness = Harness::with(|builder| builder.token_eq(PartialEq::eq));
+    let token = harness.fetch("a", HOUR).await;
+    harness.cache.invalidate(&token);
+    let replace = spawn_replace(&harness, &token);
+    settled().await;
+    harness.clock.advance(SECOND);
+    harness.succeed("a", HOUR).await;
+    assert_eq!(replace.await.unwrap().unwrap_err().kind(), ErrorKind::Rejected, "the issuer insists on it");
+}

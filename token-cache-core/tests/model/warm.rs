@@ -90,6 +90,7 @@ struct Walk {
     /// The last read that the task has noticed for certain.
     last_noticed: Duration,
     subscription: Option<Subscription<Secret>>,
+    subscribed: Option<Duration>,
     fetch: Option<Fetch<Secret>>,
     reply: Option<Reply>,
     answers: Answers,
@@ -115,6 +116,7 @@ impl Walk {
             last_read: Duration::ZERO,
             last_noticed: Duration::ZERO,
             subscription: None,
+            subscribed: None,
             fetch: None,
             reply: None,
             answers: Answers::default(),
@@ -174,10 +176,13 @@ impl Walk {
             let _inside = self.runtimes[0].enter();
             let _ = subscription.changed().now_or_never();
             self.last_read = self.now();
-            // While the task waits for a fetch, it does not look for subscribers.
-            if self.reference.history.pending().is_none() {
-                self.last_noticed = self.now();
+            // The task looks for subscribers when it wakes, and does not while it waits for a fetch.
+            let since = *self.subscribed.get_or_insert(self.last_read);
+            if self.reference.history.pending().is_none() && self.last_read >= since + MAX_SLEEP {
+                self.last_noticed = self.last_noticed.max(self.last_read - MAX_SLEEP);
             }
+        } else {
+            self.subscribed = None;
         }
         run_tasks(&self.runtimes);
         let (now, unread) = (self.now(), self.now() - self.last_read);
