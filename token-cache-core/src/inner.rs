@@ -179,7 +179,8 @@ impl<T> Inner<T> {
     /// The stored token, if it is the same as `token`.
     pub(crate) fn stored_same(&self, token: &Arc<T>) -> Option<Arc<T>> {
         let stored = self.read_state(|state, _| state.stored().cloned())?;
-        let same = Arc::ptr_eq(&stored, token) || self.setup.are_same(&stored, token).is_ok_and(|same| same == Some(true));
+        let same =
+            Arc::ptr_eq(&stored, token) || self.setup.are_same(&stored, token).is_ok_and(|same| same == Some(true));
         same.then_some(stored)
     }
 
@@ -241,9 +242,7 @@ impl<T> Setup<T> {
     /// Whether two tokens are the same. `None` if they cannot be compared.
     pub(crate) fn are_same(&self, one: &T, two: &T) -> Result<Option<bool>, Error> {
         let Some(token_eq) = &self.token_eq else { return Ok(None) };
-        catch_unwind(AssertUnwindSafe(|| token_eq(one, two)))
-            .map(Some)
-            .map_err(|_| self.error(Cause::CallbackPanicked))
+        catch_unwind(AssertUnwindSafe(|| token_eq(one, two))).map(Some).map_err(|_| self.error(Cause::CallbackPanicked))
     }
 
     pub(crate) fn error(&self, cause: Cause) -> Error {

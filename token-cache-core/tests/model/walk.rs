@@ -470,7 +470,11 @@ impl Walk {
         ensure!(status.generation == model.generation as u64, "P23: the generation is {}", status.generation);
         ensure!(status.remaining == remaining, "P17, P23: {:?} remaining instead of {remaining:?}", status.remaining);
         ensure!(status.age == age, "P23: an age of {:?} instead of {age:?}", status.age);
-        ensure!((status.fetch != token_cache_core::FetchState::Idle) == model.pending.is_some(), "P23: fetch is {:?}", status.fetch);
+        ensure!(
+            (status.fetch != token_cache_core::FetchState::Idle) == model.pending.is_some(),
+            "P23: fetch is {:?}",
+            status.fetch
+        );
         ensure!(status.failures == failures, "P11, P23: {} failures instead of {failures}", status.failures);
         ensure!(reported == last, "P10, P23: the last error is {reported:?} instead of {last:?}");
         ensure!(
