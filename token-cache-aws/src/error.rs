@@ -28,6 +28,12 @@ use self::error_chain::error_chain;
 #[non_exhaustive]
 pub struct ConfigError;
 
+/// Nothing is configured that could have credentials. The source is that of the last provider.
+#[cfg(feature = "chain")]
+#[derive(Debug, thiserror::Error)]
+#[error("no AWS credentials were found")]
+pub(crate) struct NoCredentials(#[source] pub(crate) CredentialsError);
+
 /// Why the SDK returned no credentials, on one line: which provider failed and why, or which providers were tried.
 ///
 /// It is the [`source`](StdError::source) of the cache's error. It includes messages of issuers and of a

@@ -107,6 +107,8 @@
 mod builder;
 mod cache;
 #[cfg(feature = "chain")]
+mod cache_builder;
+#[cfg(feature = "chain")]
 mod chain;
 #[cfg(feature = "chain")]
 mod defaults;
@@ -136,6 +138,8 @@ pub use token_cache_core;
 
 pub use crate::builder::builder;
 pub use crate::cache::AwsTokenCache;
+#[cfg(feature = "chain")]
+pub use crate::cache_builder::AwsTokenCacheBuilder;
 #[cfg(feature = "chain")]
 pub use crate::defaults::defaults;
 pub use crate::error::{ConfigError, FetchError, is_no_credentials};
