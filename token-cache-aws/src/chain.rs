@@ -27,7 +27,7 @@ use token_cache_core::{BoxError, TemporaryToken, TokenSource};
 use self::environment::Environment;
 use self::files::ProfileFiles;
 use self::identity::Identity;
-use self::instance::InstanceMetadata;
+use self::instance::{InstanceMetadata, RoleError};
 use self::link::{Link, Profile, Resolved};
 use crate::cache::AwsTokenCache;
 use crate::cache_builder::LoadSettings;
@@ -86,7 +86,7 @@ impl ChainSource {
     pub(crate) fn load(settings: LoadSettings) -> Pin<Box<dyn Future<Output = Self> + Send>> {
         Box::pin(async {
             let env = Environment::read();
-            let files = ProfileFiles::read_valid(&env).unwrap_or(ProfileFiles::empty());
+            let files = ProfileFiles::read_valid(&env).unwrap_or(ProfileFiles::none());
             let mut loader = loader(env.variables()).profile_files(files.for_sdk());
             if let Some(name) = &settings.profile {
                 loader = loader.profile_name(name);
@@ -113,10 +113,11 @@ impl ChainSource {
         let env = Environment::read();
         env.check_settings()?;
         let Resolved { link, mut identity } = match &self.settings.profile {
-            Some(name) => Resolved::profile(&env, name)?,
+            Some(name) => Resolved::profile(&env, name).map_err(|error| link::of_profile(name, error))?,
             None => Resolved::default_chain(&env)?,
         };
-        self.require_same(&identity)?;
+        // Before a request to another issuer. Within one source, an incomplete configuration has a better error below.
+        self.require(Identity::source_difference, &identity)?;
         let credentials = match link {
             Link::Environment(credentials) => Ok(credentials),
             Link::Profile(profile) => self.fetch_from_profile(&env, &profile).await,
@@ -126,16 +127,18 @@ impl ChainSource {
         };
         let credentials = credentials?;
         identity.set_account(credentials.account_id().and_then(|account| account.as_str().parse().ok()));
-        self.require_same(&identity)?;
-        let mut first = self.identity();
-        first.get_or_insert(identity);
-        drop(first);
+        self.require(Identity::difference, &identity)?;
+        self.identity().get_or_insert(identity);
         Ok(credentials)
     }
 
     /// Fails if the credentials would be those of another identity than before.
-    fn require_same(&self, identity: &Identity) -> Result<(), CredentialsError> {
-        let difference = self.identity().as_ref().and_then(|first| first.difference(identity));
+    fn require(
+        &self,
+        difference: fn(&Identity, &Identity) -> Option<String>,
+        identity: &Identity,
+    ) -> Result<(), CredentialsError> {
+        let difference = self.identity().as_ref().and_then(|first| difference(first, identity));
         match difference {
             None => Ok(()),
             // Not an invalid configuration, which is retried later: a file that is being written is complete soon.
@@ -212,7 +215,7 @@ impl ChainSource {
     fn chain(&self, env: &Environment, link: &[&str]) -> ConfigLoader {
         let mut variables = env.variables_without_identity();
         variables.extend(env.variables().into_iter().filter(|(name, _)| link.contains(&name.as_str())));
-        let files = ProfileFiles::read_valid(env).unwrap_or(ProfileFiles::empty());
+        let files = ProfileFiles::read_valid(env).unwrap_or(ProfileFiles::none());
         let mut loader = self.loader(variables).profile_files(files.for_sdk());
         if let Ok(Some((_, name))) = link::selected(env) {
             loader = loader.profile_name(name);
@@ -222,26 +225,26 @@ impl ChainSource {
 
     async fn fetch_from_instance(&self, env: &Environment, identity: &mut Identity) -> provider::Result {
         if env.is_metadata_disabled() {
-            return Err(self.not_configured(CredentialsError::not_loaded("disabled by AWS_EC2_METADATA_DISABLED")));
+            return Err(self.not_configured("disabled by AWS_EC2_METADATA_DISABLED".into()));
         }
         let files = ProfileFiles::read(env)?;
         let name = link::selected(env)?.map_or("default", |(_, name)| name);
         let profiles = files.parse(name)?;
         let instance = InstanceMetadata::new(env, profiles.get_profile(name), &self.provider_config())?;
-        let role = instance.role().await.map_err(|error| self.not_configured(error))?;
+        let role = instance.role().await.map_err(|error| match error {
+            RoleError::NotConfigured(error) => self.not_configured(error),
+            RoleError::Failed(error) => error,
+        })?;
         identity.add("role", &role);
-        self.require_same(identity)?;
+        self.require(Identity::difference, identity)?;
         instance.credentials(&role).await
     }
 
-    /// If nothing is configured, this says so. What has been configured before fails instead.
-    fn not_configured(&self, error: CredentialsError) -> CredentialsError {
-        match error {
-            CredentialsError::CredentialsNotLoaded(_) if self.identity().is_some() => {
-                CredentialsError::provider_error(error)
-            }
-            CredentialsError::CredentialsNotLoaded(_) => CredentialsError::not_loaded(NoCredentials(error)),
-            error => error,
+    /// Nothing is configured. But what has been configured before has failed.
+    fn not_configured(&self, reason: BoxError) -> CredentialsError {
+        match *self.identity() {
+            Some(_) => CredentialsError::provider_error(reason),
+            None => CredentialsError::not_loaded(NoCredentials(reason)),
         }
     }
 

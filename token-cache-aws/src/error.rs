@@ -17,6 +17,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_credential_types::provider::error::CredentialsError;
+#[cfg(feature = "chain")]
+use token_cache_core::BoxError;
 use token_cache_core::Error;
 
 use self::describe::describe;
@@ -28,11 +30,11 @@ use self::error_chain::error_chain;
 #[non_exhaustive]
 pub struct ConfigError;
 
-/// Nothing is configured that could have credentials. The source is that of the last provider.
+/// Nothing is configured that could have credentials. The source says why the last provider is not.
 #[cfg(feature = "chain")]
 #[derive(Debug, thiserror::Error)]
 #[error("no AWS credentials were found")]
-pub(crate) struct NoCredentials(#[source] pub(crate) CredentialsError);
+pub(crate) struct NoCredentials(#[source] pub(crate) BoxError);
 
 /// Why the SDK returned no credentials, on one line: which provider failed and why, or which providers were tried.
 ///

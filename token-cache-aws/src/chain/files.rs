@@ -45,7 +45,7 @@ impl ProfileFiles {
         files.parse("default").is_ok().then_some(files)
     }
 
-    pub(crate) const fn empty() -> Self {
+    pub(crate) const fn none() -> Self {
         Self { config: None, credentials: None }
     }
 
@@ -84,6 +84,16 @@ impl ProfileFiles {
             .with_contents(EnvConfigFileKind::Config, text(&self.config))
             .with_contents(EnvConfigFileKind::Credentials, text(&self.credentials))
             .build()
+    }
+
+    /// The variable that names an empty file. A device such as `/dev/null` is meant to be empty.
+    pub(crate) fn empty(&self, env: &Environment) -> Option<&'static str> {
+        let files = [("AWS_CONFIG_FILE", &self.config), ("AWS_SHARED_CREDENTIALS_FILE", &self.credentials)];
+        files.into_iter().find_map(|(variable, file)| {
+            let file = file.as_ref()?;
+            let is_empty = file.text.trim().is_empty() && fs::metadata(&file.path).is_ok_and(|found| found.is_file());
+            (is_empty && env.setting(variable).is_some()).then_some(variable)
+        })
     }
 
     /// A section that seems to be the profile `name`, but that the SDK ignores, and how to spell it.
@@ -150,10 +160,6 @@ fn read(env: &Environment, variable: &'static str, name: &str) -> Result<Option<
             return fail(&format!("cannot be read: {error}; correct it, or unset {variable}"));
         }
     };
-    let is_empty = bytes.iter().all(u8::is_ascii_whitespace);
-    if is_empty && named.is_some() && fs::metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
-        return fail(&format!("is empty; fill it, or unset {variable}"));
-    }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Some(File { path, text: without_empty_values(&text) })),
         Err(error) => {
@@ -252,8 +258,8 @@ const PROFILE_SETTINGS: [&str; 9] = [
 /// In place of a file that does not exist.
 const ABSENT: &str = "/no such file";
 
-/// A file that cannot be read or parsed. It quotes nothing from the file, so it is not redacted: that could hide a part
+/// A file that cannot be read or parsed, and the profile that is looked for, if one is. It quotes nothing from the file, so it is not redacted: that could hide a part
 /// of the path.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct FileError(String);
+pub(crate) struct FileError(pub(super) String);

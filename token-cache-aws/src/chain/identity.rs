@@ -32,15 +32,21 @@ impl Identity {
         self.account = account.or(self.account);
     }
 
+    /// How the source of `other` differs.
+    pub(super) fn source_difference(&self, other: &Self) -> Option<String> {
+        (self.source != other.source).then(|| format!("{self}, and now are from {other}"))
+    }
+
     /// How `other` differs. An account that is not known is no difference.
     pub(super) fn difference(&self, other: &Self) -> Option<String> {
-        if self.source != other.source {
-            return Some(format!("{self}, and now are from {other}"));
+        let source = self.source_difference(other);
+        if source.is_some() {
+            return source;
         }
         if self.parts != other.parts {
             let part = self.parts.iter().find(|part| !other.parts.contains(part)).or_else(|| other.parts.last());
             let name = part.map_or("source", |(name, _)| name);
-            return Some(format!("{self}, whose {name} has changed"));
+            return Some(format!("{self}, where {name} has changed"));
         }
         match (self.account, other.account) {
             (Some(before), Some(now)) if before != now => {

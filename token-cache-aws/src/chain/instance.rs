@@ -11,6 +11,8 @@ use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials};
 
+use token_cache_core::BoxError;
+
 use super::environment::Environment;
 
 #[derive(Debug)]
@@ -40,23 +42,22 @@ impl InstanceMetadata {
     }
 
     /// The name of the machine's role.
-    pub(super) async fn role(&self) -> Result<String, CredentialsError> {
+    pub(super) async fn role(&self) -> Result<String, RoleError> {
         let roles = match self.client.get(ROLES).await {
             Ok(roles) => roles,
             Err(ImdsError::ErrorResponse(context)) if context.response().status().as_u16() == 404 => {
-                return Err(CredentialsError::not_loaded(
-                    "the instance metadata service has answered 404: the machine has no role",
-                ));
+                let reason = "Error retrieving credentials from IMDS: received 404 from IMDS: the machine has no role";
+                return Err(RoleError::NotConfigured(reason.into()));
             }
-            Err(error) if !self.is_named && is_absent(&error) => return Err(CredentialsError::not_loaded(error)),
-            Err(error) => return Err(CredentialsError::provider_error(error)),
+            Err(error) if !self.is_named && is_absent(&error) => return Err(RoleError::NotConfigured(error.into())),
+            Err(error) => return Err(RoleError::Failed(CredentialsError::provider_error(error))),
         };
-        // One role a line. A line end after the last would become a part of the next request, at which the SDK panics.
+        // A name a line. The SDK makes a line end a part of its next request, and panics.
         let role = roles.as_ref().lines().next().unwrap_or_default().trim();
-        if role.is_empty() || !role.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte)) {
-            return Err(CredentialsError::provider_error(
-                "Error retrieving credentials from IMDS: the list of roles has no name of a role",
-            ));
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
+        if role.is_empty() || role.len() > MAX_ROLE_LEN || !role.bytes().all(is_name) {
+            let reason = "Error retrieving credentials from IMDS: the list of roles has no name of a role";
+            return Err(RoleError::Failed(CredentialsError::provider_error(reason)));
         }
         Ok(role.to_owned())
     }
@@ -67,13 +68,25 @@ impl InstanceMetadata {
     }
 }
 
+pub(super) enum RoleError {
+    /// There is no service, or no role.
+    NotConfigured(BoxError),
+    Failed(CredentialsError),
+}
+
 /// For a profile with `credential_source = Ec2InstanceMetadata`.
 impl ProvideCredentials for InstanceMetadata {
     fn provide_credentials<'a>(&'a self) -> provider::future::ProvideCredentials<'a>
     where
         Self: 'a,
     {
-        provider::future::ProvideCredentials::new(async { self.credentials(&self.role().await?).await })
+        provider::future::ProvideCredentials::new(async {
+            match self.role().await {
+                Ok(role) => self.credentials(&role).await,
+                Err(RoleError::NotConfigured(reason)) => Err(CredentialsError::provider_error(reason)),
+                Err(RoleError::Failed(error)) => Err(error),
+            }
+        })
     }
 }
 
@@ -100,4 +113,6 @@ const ABSENT: [io::ErrorKind; 4] = [
 /// In the SDK's error, whose type is private.
 const CONNECT_TIMED_OUT: &str = "HTTP connect timeout";
 
+/// The limit of IAM.
+const MAX_ROLE_LEN: usize = 64;
 const ROLES: &str = "/latest/meta-data/iam/security-credentials/";

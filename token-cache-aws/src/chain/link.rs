@@ -1,5 +1,7 @@
 //! [`Link`]: the link of the default chain that is configured. The SDK tries each in turn instead.
 
+use std::error::Error as _;
+
 use aws_config::profile::ProfileSet;
 use aws_credential_types::Credentials;
 use aws_credential_types::credential_feature::AwsCredentialFeature as Feature;
@@ -8,7 +10,7 @@ use http::uri::PathAndQuery;
 
 use super::account::account_of;
 use super::environment::{Environment, SECRET_ALIAS, is_http_url};
-use super::files::{ProfileFiles, check_settings};
+use super::files::{FileError, ProfileFiles, check_settings};
 use super::identity::Identity;
 use super::profile::{CREDENTIAL_KEYS, configures_credentials, identity};
 use crate::source::is_printable;
@@ -84,8 +86,24 @@ impl Resolved {
                 "{variable} names the profile \"{name}\", which is neither in ~/.aws/config nor in \
                  ~/.aws/credentials (nor in the files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name)"
             ))),
-            _ => Ok(None),
+            // Its tool may be about to write it.
+            _ => match profile.files.empty(env) {
+                Some(variable) => Err(CredentialsError::invalid_configuration(format!(
+                    "the file that {variable} names is empty; fill it, or unset {variable}"
+                ))),
+                None => Ok(None),
+            },
         }
+    }
+}
+
+/// Names the profile in an error of the files.
+pub(super) fn of_profile(name: &str, error: CredentialsError) -> CredentialsError {
+    match error.source().and_then(|source| source.downcast_ref()) {
+        Some(FileError(reason)) => CredentialsError::invalid_configuration(FileError(format!(
+            "the profile \"{name}\" has no credentials: {reason}"
+        ))),
+        None => error,
     }
 }
 

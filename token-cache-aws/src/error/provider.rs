@@ -28,8 +28,8 @@ pub(super) fn describe(error: &CredentialsError) -> Option<String> {
     if let Some(chain) = source.downcast_ref() {
         return Some(describe_chain(chain));
     }
-    if let Some(NoCredentials(error)) = source.downcast_ref() {
-        let reason = error.source().map_or_else(|| "not set".to_owned(), error_chain);
+    if let Some(NoCredentials(reason)) = source.downcast_ref() {
+        let reason = error_chain(&**reason);
         return Some(format!(
             "no AWS credentials were found; tried Environment (not set), Profile (not set), WebIdentityToken (not set), \
              EcsContainer (not set), Ec2InstanceMetadata ({reason}); {CONFIGURE}"

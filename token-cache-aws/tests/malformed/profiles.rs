@@ -20,7 +20,6 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
     },
     good: |_| unreachable!("there is no server"),
     profile: Some("case"),
-    source: None,
     mentions: &["profile", "ProfileFile", "credential"],
     cases,
 };
@@ -39,7 +38,7 @@ fn files() -> Vec<Case> {
         credentials("a credentials file in UTF-16", utf16(&pair()), NO_CREDENTIALS),
         credentials("20 MB of comments, and another profile", long, NO_CREDENTIALS),
         credentials("another profile", pair().replace("case", "base"), NO_CREDENTIALS),
-        Case::files("a binary config file", config, Outcome::Accepted("the keys are in the credentials file")),
+        Case::files("a binary config file", config, ["/current/config", "not UTF-8 on line 1"]),
     ]
 }
 
@@ -81,12 +80,12 @@ fn keys() -> Vec<Case> {
         case(
             "an empty aws_secret_access_key",
             format!("{id}aws_secret_access_key =\n"),
-            ["came without the secret access key"].into(),
+            ["profile missing aws_secret_access_key"].into(),
         ),
         case(
             "an empty aws_access_key_id",
             format!("{secret}aws_access_key_id =\n"),
-            ["came without the access key id"].into(),
+            ["profile missing aws_access_key_id"].into(),
         ),
         case("two aws_secret_access_keys", format!("{id}{secret}{secret}"), LAST_VALUE),
     ]
