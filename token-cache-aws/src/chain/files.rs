@@ -16,6 +16,7 @@ use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_types::os_shim_internal::{Env, Fs};
 
 use super::environment::{Environment, Setting};
+use super::profile::CREDENTIAL_KEYS;
 
 pub(crate) struct ProfileFiles {
     config: Option<File>,
@@ -26,6 +27,8 @@ struct File {
     path: PathBuf,
     /// Without settings that have no value.
     text: String,
+    /// The sections and keys of those.
+    empty_settings: Vec<(String, String)>,
 }
 
 impl ProfileFiles {
@@ -96,6 +99,15 @@ impl ProfileFiles {
         })
     }
 
+    /// A key of the profile that means credentials and has no value.
+    pub(crate) fn empty_credential_key(&self, name: &str) -> Option<&str> {
+        let files = [&self.config, &self.credentials].into_iter().flatten();
+        let mut settings = files.flat_map(|file| &file.empty_settings);
+        let found =
+            settings.find(|(section, key)| bare_name(section) == name && CREDENTIAL_KEYS.contains(&key.as_str()));
+        found.map(|(_, key)| key.as_str())
+    }
+
     /// A section that seems to be the profile `name`, but that the SDK ignores, and how to spell it.
     pub(crate) fn misspelled(&self, name: &str) -> Option<String> {
         let config = sections(self.config.as_ref()).find_map(|(path, section)| {
@@ -119,12 +131,11 @@ fn spelling(path: &Path, section: &str, correct: &str) -> String {
 
 /// The names in brackets.
 fn sections(file: Option<&File>) -> impl Iterator<Item = (&Path, &str)> {
-    file.into_iter().flat_map(|file| {
-        file.text.lines().filter_map(|line| {
-            let section = line.trim_end().strip_prefix('[')?.split(']').next()?;
-            Some((file.path.as_path(), section.trim()))
-        })
-    })
+    file.into_iter().flat_map(|file| file.text.lines().filter_map(|line| Some((file.path.as_path(), section(line)?))))
+}
+
+fn section(line: &str) -> Option<&str> {
+    Some(line.strip_prefix('[')?.split(']').next()?.trim())
 }
 
 /// A name without the prefix and the quotes that some tools write.
@@ -161,7 +172,10 @@ fn read(env: &Environment, variable: &'static str, name: &str) -> Result<Option<
         }
     };
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(Some(File { path, text: without_empty_values(&text) })),
+        Ok(text) => {
+            let (text, empty_settings) = without_empty_values(&text);
+            Ok(Some(File { path, text, empty_settings }))
+        }
         Err(error) => {
             let line =
                 error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
@@ -186,18 +200,21 @@ fn home(env: &Environment) -> Option<&str> {
 }
 
 /// Removes settings without a value, which count as not set. The lines keep their numbers.
-fn without_empty_values(text: &str) -> String {
+fn without_empty_values(text: &str) -> (String, Vec<(String, String)>) {
     let mut lines = text.lines().peekable();
-    let mut kept = String::with_capacity(text.len());
+    let (mut kept, mut removed, mut current) = (String::with_capacity(text.len()), Vec::new(), "");
     while let Some(line) = lines.next() {
+        current = section(line).unwrap_or(current);
         let has_subproperties = lines.peek().is_some_and(|next| is_indented(next) && !next.trim().is_empty());
-        let is_empty = property(line).is_some_and(|(key, value)| !key.is_empty() && value.is_empty());
-        if !is_empty || has_subproperties && !is_indented(line) {
-            kept += line;
+        match property(line) {
+            Some((key, "")) if !key.is_empty() && (is_indented(line) || !has_subproperties) => {
+                removed.push((current.to_owned(), key.to_ascii_lowercase()));
+            }
+            _ => kept += line,
         }
         kept.push('\n');
     }
-    kept
+    (kept, removed)
 }
 
 /// Removes settings that the SDK does not accept, and translates those of other SDKs.

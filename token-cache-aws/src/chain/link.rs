@@ -86,13 +86,22 @@ impl Resolved {
                 "{variable} names the profile \"{name}\", which is neither in ~/.aws/config nor in \
                  ~/.aws/credentials (nor in the files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name)"
             ))),
-            // Its tool may be about to write it.
-            _ => match profile.files.empty(env) {
-                Some(variable) => Err(CredentialsError::invalid_configuration(format!(
-                    "the file that {variable} names is empty; fill it, or unset {variable}"
-                ))),
-                None => Ok(None),
-            },
+            _ => {
+                let empty_key = profile.files.empty_credential_key(name);
+                let problem = empty_key
+                    .map(|key| format!("in the profile \"{name}\", {key} has no value; set one, or remove it"));
+                // A tool may be about to write it.
+                let empty_file = || {
+                    profile
+                        .files
+                        .empty(env)
+                        .map(|name| format!("the file that {name} names is empty; fill it, or unset {name}"))
+                };
+                match problem.or_else(empty_file) {
+                    Some(problem) => Err(CredentialsError::invalid_configuration(problem)),
+                    None => Ok(None),
+                }
+            }
         }
     }
 }

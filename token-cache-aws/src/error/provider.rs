@@ -102,7 +102,7 @@ fn identify(cause: &(dyn StdError + 'static)) -> Option<Provider> {
     let is_in_text = |message: SdkMessage| message.is_in(&text);
     // The container's endpoint and the instance metadata service return the same JSON. The chain uses the metadata
     // service only if no endpoint is set.
-    let variable = ENDPOINT_VARIABLES.into_iter().find(|name| env::var_os(name).is_some());
+    let variable = ENDPOINT_VARIABLES.into_iter().find(|name| env::var_os(name).is_some_and(|uri| !uri.is_empty()));
     let is_json = is_in_text(SdkMessage::Json);
 
     let is_container = cause.is::<SdkError<CredentialsError, HttpResponse>>()

@@ -161,7 +161,7 @@ fn other_providers() -> Vec<Case> {
         ),
         profile("no such credential_process", no_program, ["exit status: 127", "/no/such/program: not found"]),
         profile("a folder as credential_process", "credential_process = /\n", ["exit status: 126"]),
-        profile("an empty credential_process", "credential_process =\n", ["expected a JSON document"]),
+        profile("an empty credential_process", "credential_process =\n", NO_CREDENTIALS),
     ]
 }
 
