@@ -32,6 +32,7 @@ use self::link::{Link, Profile, Resolved};
 use crate::cache::AwsTokenCache;
 use crate::cache_builder::LoadSettings;
 use crate::defaults::{loader, timeouts};
+use crate::endpoint::EndpointConfig;
 use crate::error::NoCredentials;
 use crate::source::{into_fetch_error, into_token};
 
@@ -112,6 +113,7 @@ impl ChainSource {
     async fn fetch_credentials(&self) -> provider::Result {
         let env = Environment::read();
         env.check_settings()?;
+        EndpointConfig::new(&self.config).check().map_err(CredentialsError::invalid_configuration)?;
         let Resolved { link, mut identity } = match &self.settings.profile {
             Some(name) => Resolved::profile(&env, name).map_err(|error| link::of_profile(name, error))?,
             None => Resolved::default_chain(&env)?,
