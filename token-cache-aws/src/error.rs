@@ -54,6 +54,7 @@ impl FetchError {
             Some(role) => format!("the role {role} could not be assumed: {}", error_chain(&error)),
             None => describe(&error),
         };
+        let message = format!("{message}{}", tls_hint(&message));
         Self { error, is_role: role.is_some(), message: message.into() }
     }
 
@@ -76,6 +77,17 @@ impl FetchError {
 #[must_use]
 pub fn is_no_credentials(error: &Error) -> bool {
     error.source().and_then(|source| source.downcast_ref()).is_some_and(FetchError::is_no_credentials)
+}
+
+/// What to do about a certificate that is not trusted. Other SDKs read this variable.
+/// <https://github.com/awslabs/aws-sdk-rust/issues/1362>
+fn tls_hint(message: &str) -> &'static str {
+    let is_untrusted = message.contains("invalid peer certificate");
+    if is_untrusted && std::env::var_os("AWS_CA_BUNDLE").is_some_and(|path| !path.is_empty()) {
+        "; AWS_CA_BUNDLE is not read here: set SSL_CERT_FILE to the same file"
+    } else {
+        ""
+    }
 }
 
 impl fmt::Display for FetchError {

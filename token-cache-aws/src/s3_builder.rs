@@ -64,9 +64,8 @@ macro_rules! s3_builder {
 
             impl S3Builder for AmazonS3Builder {
                 fn set_endpoint_config(mut self, aws: &AwsTokenCache) -> Self {
-                    let set = |builder: &Self, key| {
-                        builder.get_config_value(&key).filter(|value| !value.trim().is_empty())
-                    };
+                    let set =
+                        |builder: &Self, key| builder.get_config_value(&key).filter(|value| !value.trim().is_empty());
                     let mut region = set(&self, AmazonS3ConfigKey::Region);
                     if let (None, Some(configured)) = (&region, aws.region()) {
                         self = self.with_region(configured);

@@ -17,10 +17,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use http::Uri;
 
 pub(super) fn http_client() -> SharedHttpClient {
-    SharedHttpClient::new(LocalDirect {
-        direct: client(ProxyConfig::disabled),
-        proxied: client(ProxyConfig::from_env),
-    })
+    SharedHttpClient::new(LocalDirect { direct: client(ProxyConfig::disabled), proxied: client(ProxyConfig::from_env) })
 }
 
 /// As the SDK's default client.
@@ -47,11 +44,7 @@ struct LocalDirect<T> {
 }
 
 impl HttpClient for LocalDirect<SharedHttpClient> {
-    fn http_connector(
-        &self,
-        settings: &HttpConnectorSettings,
-        components: &RuntimeComponents,
-    ) -> SharedHttpConnector {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(LocalDirect {
             direct: self.direct.http_connector(settings, components),
             proxied: self.proxied.http_connector(settings, components),
@@ -90,7 +83,9 @@ mod tests {
 
     #[test]
     fn addresses_of_this_machine_are_local() {
-        for host in ["169.254.170.23", "127.0.0.1:80", "localhost", "[::1]:80", "[fd00:ec2::23]", "[fe80::1]", "LOCALHOST"] {
+        for host in
+            ["169.254.170.23", "127.0.0.1:80", "localhost", "[::1]:80", "[fd00:ec2::23]", "[fe80::1]", "LOCALHOST"]
+        {
             assert!(is_local(&format!("http://{host}/v1/credentials")), "{host}");
         }
         for host in ["sts.amazonaws.com", "10.0.0.1", "169.253.0.1", "[fd00:ec3::1]", "localhost.example.com"] {
