@@ -62,7 +62,7 @@ impl ProfileFiles {
         let mut variables = HashMap::new();
         for (file, variable) in [(&self.config, "AWS_CONFIG_FILE"), (&self.credentials, "AWS_SHARED_CREDENTIALS_FILE")]
         {
-            let (path, text) = file.as_ref().map_or((ABSENT.into(), ""), |file| (file.path.clone(), &file.text));
+            let (path, text) = file.as_ref().map_or_else(|| (Path::new(ABSENT), ""), |file| (&file.path, &file.text));
             variables.insert(variable.to_owned(), path.to_string_lossy().into_owned());
             contents.insert(path.to_string_lossy().into_owned(), text.as_bytes().to_vec());
         }

@@ -19,7 +19,7 @@ use crate::source::is_printable;
 /// is another identity.
 pub(super) enum Link {
     Environment(Credentials),
-    Profile(Profile),
+    Profile(Box<Profile>),
     WebIdentity,
     Container,
     InstanceMetadata,
@@ -49,7 +49,7 @@ impl Resolved {
             return Err(CredentialsError::invalid_configuration(spelling));
         }
         let identity = identity(&profiles, name);
-        Ok(Self { link: Link::Profile(Profile { name: name.to_owned(), files, profiles }), identity })
+        Ok(Self { link: Link::Profile(Box::new(Profile { name: name.to_owned(), files, profiles })), identity })
     }
 
     /// The identity of the default chain.

@@ -29,14 +29,16 @@ pub(super) struct RoleProvider {
 
 impl RoleProvider {
     pub(super) fn new(role: AssumeRole, base: &AwsTokenCache) -> Self {
-        let mut config = with_sdk_defaults(base.config())
+        let config = with_sdk_defaults(base.config());
+        let now = config.time_source().map_or(UNIX_EPOCH, |time_source| time_source.now());
+        let mut config = config
             .into_builder()
             .credentials_provider(SharedCredentialsProvider::new(base.clone()))
             .identity_cache(IdentityCache::no_cache());
         if let Some(region) = &role.region {
             config = config.region(Region::new(region.clone()));
         }
-        let session_name = role.session_name.clone().unwrap_or_else(default_session_name);
+        let session_name = role.session_name.clone().unwrap_or_else(|| default_session_name(now));
         Self { role, session_name, sts: Client::new(&config.build()) }
     }
 
@@ -110,7 +112,7 @@ fn into_credentials(output: AssumeRoleOutput) -> provider::Result {
 }
 
 /// As the SDK's.
-fn default_session_name() -> String {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+fn default_session_name(now: SystemTime) -> String {
+    let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("assume-role-provider-{}", since_epoch.as_millis())
 }

@@ -73,7 +73,7 @@ async fn endpoints_are_those_of_the_partition() {
 async fn child_prints_its_endpoint() {
     let aws = AwsTokenCache::from_env().await;
     let configured = aws.configure(AmazonS3Builder::new());
-    let value = |key| configured.get_config_value(&key).unwrap_or("none".to_owned());
+    let value = |key| configured.get_config_value(&key).unwrap_or_else(|| "none".to_owned());
     println!("\nERROR: {} {}", value(Key::Region), value(Key::Endpoint));
 }
 

@@ -1,5 +1,8 @@
 //! [`Case`]: one malformed input, and its expected outcome, as data.
 
+use futures::future::BoxFuture;
+use token_cache_aws::SdkSource;
+
 use crate::fixture::{Files, Fixture};
 use crate::response::Response;
 
@@ -14,6 +17,8 @@ pub(crate) struct Protocol {
     pub(crate) good: fn(&str) -> Response,
     /// The profile of the cache. `None`: the whole default chain.
     pub(crate) profile: Option<&'static str>,
+    /// Another source of the same credentials, for a cache on the virtual clock. `None`: that of the profile or the chain.
+    pub(crate) source: Option<fn() -> BoxFuture<'static, SdkSource>>,
     /// Each error must have at least one of these texts.
     pub(crate) mentions: &'static [&'static str],
     pub(crate) cases: fn() -> Vec<Case>,

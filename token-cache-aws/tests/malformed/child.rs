@@ -6,10 +6,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use futures::future::{Either, join_all, select};
-use token_cache_aws::AwsTokenCache;
-use token_cache_core::{Error, Event};
+use token_cache_aws::{AwsTokenCache, builder};
+use token_cache_core::{Error, Event, TokenCacheBuilder};
 use token_cache_test_support::{is_child, report, wait_until};
 use token_cache_testing::VirtualClock;
 use tracing_subscriber::fmt::writer::MakeWriterExt;
@@ -104,12 +105,17 @@ impl CaseRun {
     async fn with_virtual_clock(&self) -> Cache {
         let clock = VirtualClock::new();
         let cache_clock = clock.clone();
-        let mut aws = AwsTokenCache::builder();
-        if let Some(name) = self.protocol.profile {
-            aws = aws.profile(name);
-        }
-        let aws = aws.cache(|cache| cache.fetch_timeout(FETCH_TIMEOUT).clock(cache_clock).on_event(print_event));
-        Cache { aws: aws.load().await, clock: Some(clock) }
+        let settings = |cache: TokenCacheBuilder<Credentials>| {
+            cache.fetch_timeout(FETCH_TIMEOUT).clock(cache_clock).on_event(print_event)
+        };
+        let aws = match (self.protocol.source, self.protocol.profile) {
+            (Some(source), _) => {
+                AwsTokenCache::new(settings(builder(source().await)).build(), &SdkConfig::builder().build())
+            }
+            (None, Some(name)) => AwsTokenCache::builder().profile(name).cache(settings).load().await,
+            (None, None) => AwsTokenCache::builder().cache(settings).load().await,
+        };
+        Cache { aws, clock: Some(clock) }
     }
 
     /// One attempt. It is repeated as long as one of the SDK's own timeouts ends it, unless the case is about that: the

@@ -18,6 +18,7 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
     files: |_| vec![("token", JWT.into())],
     good: |_| ok(Fields::json("Token", true).to_json()).into(),
     profile: None,
+    source: None,
     mentions: &["AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"],
     cases,
 };

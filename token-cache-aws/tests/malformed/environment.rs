@@ -48,7 +48,7 @@ pub(crate) async fn run(cases: Vec<EnvironmentCase>) {
     let count = cases.len();
     println!("{count} cases");
     let results = cases.into_iter().map(run_case).collect::<FuturesUnordered<_>>();
-    let failures: Vec<_> = results.filter_map(|failure| std::future::ready(failure)).collect().await;
+    let failures: Vec<_> = results.filter_map(std::future::ready).collect().await;
     assert!(failures.is_empty(), "{} of {count} cases:\n\n{}", failures.len(), failures.join("\n\n"));
 }
 

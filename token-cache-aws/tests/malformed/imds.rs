@@ -16,6 +16,7 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
         _ => ok(Fields::json("Token", true).with("Code", "\"Success\"").to_json()).into(),
     },
     profile: None,
+    source: None,
     mentions: &["instance metadata service", "Ec2InstanceMetadata"],
     cases,
 };

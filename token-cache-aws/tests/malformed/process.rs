@@ -21,6 +21,7 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
     },
     good: |_| unreachable!("there is no server"),
     profile: Some("case"),
+    source: None,
     mentions: &["credential_process"],
     cases,
 };

@@ -20,6 +20,7 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
     },
     good: |_| unreachable!("there is no server"),
     profile: Some("case"),
+    source: None,
     mentions: &["profile", "ProfileFile", "credential"],
     cases,
 };

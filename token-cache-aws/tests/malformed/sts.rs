@@ -31,6 +31,13 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
     },
     good: |_| ok(document(&Fields::xml(true))).into(),
     profile: None,
+    source: Some(|| {
+        Box::pin(async {
+            let base = Credentials::new(BASE_KEY_ID, BASE_SECRET, None, None, "base");
+            let config = defaults().credentials_provider(base).endpoint_url(env::var(URL).unwrap()).load().await;
+            AssumeRole::new(ROLE).source(&AwsTokenCache::from_sdk_config(&config).unwrap()).await
+        })
+    }),
     mentions: &["STS"],
     cases,
 };

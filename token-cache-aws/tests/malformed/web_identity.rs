@@ -18,6 +18,7 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
     files: |_| vec![("token", JWT.into())],
     good: |_| ok(document(&Fields::xml(true))).into(),
     profile: None,
+    source: None,
     mentions: &["STS", "AWS_WEB_IDENTITY_TOKEN_FILE", "WebIdentityToken"],
     cases,
 };
