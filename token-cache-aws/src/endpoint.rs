@@ -11,11 +11,12 @@ pub(crate) struct EndpointConfig {
     pub(crate) region: Option<String>,
     /// The endpoint that the configuration sets.
     pub(crate) s3_endpoint_url: Option<String>,
-    #[cfg_attr(not(all(feature = "chain", feature = "_object_store")), expect(dead_code, reason = "for S3 endpoints"))]
+    #[cfg(feature = "chain")]
     variant: EndpointVariant,
 }
 
 /// Which of a service's endpoints are used.
+#[cfg(feature = "chain")]
 #[derive(Clone, Copy, Debug)]
 struct EndpointVariant {
     use_fips: bool,
@@ -30,6 +31,7 @@ impl EndpointConfig {
         Self {
             region: region.filter(is_set),
             s3_endpoint_url: urls.into_iter().flatten().find(is_set),
+            #[cfg(feature = "chain")]
             variant: EndpointVariant {
                 use_fips: config.use_fips().unwrap_or_default(),
                 use_dual_stack: config.use_dual_stack().unwrap_or_default(),

@@ -73,7 +73,7 @@ fn odd_values() -> [(&'static str, OsString); 9] {
 
 /// A machine with a role, and something else that is configured.
 pub(crate) fn configurations() -> Vec<EnvironmentCase> {
-    [keys(), profiles(), files(), trimmed()].into_iter().flatten().collect()
+    [keys(), profiles(), profile_settings(), files(), trimmed()].into_iter().flatten().collect()
 }
 
 fn keys() -> Vec<EnvironmentCase> {
@@ -235,6 +235,36 @@ fn profiles() -> Vec<EnvironmentCase> {
         expected: Expected::Key(KEY),
     });
     cases
+}
+
+/// Each setting of a profile with odd values.
+fn profile_settings() -> Vec<EnvironmentCase> {
+    const KEYS: [&str; 9] = [
+        "region",
+        "retry_mode",
+        "max_attempts",
+        "use_fips_endpoint",
+        "use_dualstack_endpoint",
+        "ignore_configured_endpoint_urls",
+        "endpoint_url",
+        "ec2_metadata_service_endpoint",
+        "ec2_metadata_service_endpoint_mode",
+    ];
+    let long = "x".repeat(1 << 20);
+    let values = [("empty", ""), ("a comment", "# none"), ("no such value", "no/such@value"), ("1 MB", &long)];
+    let cases = KEYS.into_iter().flat_map(|key| {
+        values.map(|(name, value)| {
+            let expected = if value == "" || value.starts_with('#') { Expected::Key(KEY) } else { names(key) };
+            let text = format!("[default]\naws_access_key_id = {KEY}\naws_secret_access_key = s\n{key} = {value}\n");
+            EnvironmentCase {
+                name: format!("{key} in a profile: {name}"),
+                variables: vec![],
+                files: vec![(".aws/credentials", text.into_bytes())],
+                expected,
+            }
+        })
+    });
+    cases.collect()
 }
 
 fn files() -> Vec<EnvironmentCase> {
