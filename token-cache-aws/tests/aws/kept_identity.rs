@@ -120,6 +120,30 @@ fn key_id(account: u64, rest: &str) -> String {
 }
 
 #[tokio::test]
+async fn another_role_of_the_instance_is_an_error() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join(".aws")).unwrap();
+    let env = vec![("HOME", home.path().to_str().unwrap().to_owned()), ("AWS_REGION", "us-east-1".to_owned())];
+    child_succeeds("kept_identity::child_gets_another_role", env).await;
+}
+
+#[tokio::test]
+#[ignore = "the child process of the test above"]
+async fn child_gets_another_role() {
+    let machine = TestAws::start().await;
+    let config = format!("[default]\nec2_metadata_service_endpoint = {}\n", machine.issuer().imds_endpoint());
+    let rotation = Rotation::start().await;
+    let first = rotation.fetch(&config).await.unwrap();
+    machine.issuer().set_instance_role("admin");
+    let error = rotation.fetch(&config).await.unwrap_err().to_string();
+    assert_contains(&error, &["the instance metadata service", "role has changed", "never changes its identity"]);
+    assert_eq!(rotation.aws.get().await.unwrap().access_key_id(), first);
+    assert_eq!(machine.issuer().counts().imds_credentials, 1);
+    machine.issuer().set_instance_role("test-role");
+    assert_ne!(rotation.fetch(&config).await.unwrap(), first);
+}
+
+#[tokio::test]
 async fn the_chain_of_other_settings_has_the_same_rules() {
     let aws = TestAws::start().await;
     let mut env = aws.imds_env();
