@@ -254,7 +254,7 @@ fn profile_settings() -> Vec<EnvironmentCase> {
     let values = [("empty", ""), ("a comment", "# none"), ("no such value", "no/such@value"), ("1 MB", &long)];
     let cases = KEYS.into_iter().flat_map(|key| {
         values.map(|(name, value)| {
-            let expected = if value == "" || value.starts_with('#') { Expected::Key(KEY) } else { names(key) };
+            let expected = if value.is_empty() || value.starts_with('#') { Expected::Key(KEY) } else { names(key) };
             let text = format!("[default]\naws_access_key_id = {KEY}\naws_secret_access_key = s\n{key} = {value}\n");
             EnvironmentCase {
                 name: format!("{key} in a profile: {name}"),
