@@ -18,6 +18,9 @@ use token_cache_core::{TokenCache, TokenCacheBuilder, TokenSource};
 ///   credentials that a service has rejected are therefore not served again; callers get an error instead.
 /// - `name`: `aws`.
 ///
+/// For the default chain or a profile, use `AwsTokenCache::builder`, which has these defaults too. This function is for any
+/// other source:
+///
 /// ```
 /// # use std::time::Duration;
 /// # #[cfg(feature = "chain")]

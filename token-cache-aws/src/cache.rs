@@ -106,6 +106,11 @@ impl AwsTokenCache {
     }
 
     #[cfg(feature = "_object_store")]
+    pub(crate) fn endpoint(&self) -> &EndpointConfig {
+        &self.inner.endpoint
+    }
+
+    #[cfg(feature = "_object_store")]
     pub(crate) fn views(&self) -> &Views {
         &self.inner.views
     }

@@ -17,6 +17,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_credential_types::provider::error::CredentialsError;
+#[cfg(feature = "chain")]
+use token_cache_core::BoxError;
 use token_cache_core::Error;
 
 use self::describe::describe;
@@ -27,6 +29,12 @@ use self::error_chain::error_chain;
 #[error("this SdkConfig has no credentials provider; load it with one, as token_cache_aws::defaults() does")]
 #[non_exhaustive]
 pub struct ConfigError;
+
+/// Nothing is configured that could have credentials. The source says why the last provider is not.
+#[cfg(feature = "chain")]
+#[derive(Debug, thiserror::Error)]
+#[error("no AWS credentials were found")]
+pub(crate) struct NoCredentials(#[source] pub(crate) BoxError);
 
 /// Why the SDK returned no credentials, on one line: which provider failed and why, or which providers were tried.
 ///
@@ -46,6 +54,7 @@ impl FetchError {
             Some(role) => format!("the role {role} could not be assumed: {}", error_chain(&error)),
             None => describe(&error),
         };
+        let message = format!("{message}{}", tls_hint(&message));
         Self { error, is_role: role.is_some(), message: message.into() }
     }
 
@@ -68,6 +77,17 @@ impl FetchError {
 #[must_use]
 pub fn is_no_credentials(error: &Error) -> bool {
     error.source().and_then(|source| source.downcast_ref()).is_some_and(FetchError::is_no_credentials)
+}
+
+/// What to do about a certificate that is not trusted. Other SDKs read this variable.
+/// <https://github.com/awslabs/aws-sdk-rust/issues/1362>
+fn tls_hint(message: &str) -> &'static str {
+    let is_untrusted = message.contains("invalid peer certificate");
+    if is_untrusted && std::env::var_os("AWS_CA_BUNDLE").is_some_and(|path| !path.is_empty()) {
+        "; AWS_CA_BUNDLE is not read here: set SSL_CERT_FILE to the same file"
+    } else {
+        ""
+    }
 }
 
 impl fmt::Display for FetchError {

@@ -14,6 +14,8 @@ use token_cache_core::{BoxError, TemporaryToken, TokenSource, permanent};
 
 use crate::error::{ConfigError, FetchError};
 pub(crate) use crate::source::issued::into_token;
+#[cfg(feature = "chain")]
+pub(crate) use crate::source::issued::is_printable;
 
 /// Any credentials provider of the SDK as a [`TokenSource`].
 ///

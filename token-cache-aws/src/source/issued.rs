@@ -19,10 +19,26 @@ pub(crate) fn into_token(credentials: Credentials) -> Result<TemporaryToken<Cred
             "the credentials of {issuer} came without the {missing}"
         )));
     }
+    // The HTTP headers of a signed request contain these two, and clients panic at a line end.
+    let sent = [("access key id", Some(credentials.access_key_id())), ("session token", credentials.session_token())];
+    let malformed = sent.into_iter().find(|(_, value)| value.is_some_and(|value| !is_printable(value)));
+    let has_line_end = credentials.secret_access_key().contains(char::is_control);
+    if let Some(part) = malformed.map(|(part, _)| part).or_else(|| has_line_end.then_some("secret access key")) {
+        let issuer = issuer(&credentials);
+        return Err(CredentialsError::provider_error(format!(
+            "the {part} of the credentials of {issuer} contains a character that no request can carry, such as a line \
+             end; remove it"
+        )));
+    }
     Ok(match credentials.expiry() {
         Some(expires_at) => TemporaryToken::new(credentials, expires_at),
         None => TemporaryToken::never_expires(credentials),
     })
+}
+
+/// Whether a value consists of characters that an HTTP header can contain, without white space.
+pub(crate) fn is_printable(value: &str) -> bool {
+    value.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The issuer, by the features that the SDK records.

@@ -198,13 +198,14 @@ async fn child_sends_unsigned_requests() {
 
 #[tokio::test]
 async fn a_failing_issuer_makes_no_request_anonymous() {
-    let cases = [Fault::Status(500), Fault::Status(403), Fault::Garbage].map(|fault| async move {
-        let aws = TestAws::start().await;
-        aws.issuer().fail(fault);
-        let child = "identity::child_does_not_become_anonymous";
-        tokio::join!(child_succeeds(child, aws.imds_env()), child_succeeds(child, aws.container_env()));
-        assert_eq!(aws.s3().counts().requests, 0, "{fault:?}");
-    });
+    let cases =
+        [Fault::Status(500), Fault::Status(403), Fault::Garbage, Fault::Down, Fault::Hang].map(|fault| async move {
+            let aws = TestAws::start().await;
+            aws.issuer().fail(fault);
+            let child = "identity::child_does_not_become_anonymous";
+            tokio::join!(child_succeeds(child, aws.imds_env()), child_succeeds(child, aws.container_env()));
+            assert_eq!(aws.s3().counts().requests, 0, "{fault:?}");
+        });
     // Concurrently, because the SDK retries each of them after a backoff.
     join_all(cases).await;
 }

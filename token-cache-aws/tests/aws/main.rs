@@ -5,8 +5,11 @@
 mod chain;
 mod harness;
 mod identity;
+mod kept_identity;
 mod outages;
 mod providers;
 mod rejected;
 mod reqsign;
+mod roles;
 mod secrets;
+mod settings;

@@ -1,7 +1,5 @@
 //! `credential_process`: a program that prints JSON, or something else.
 
-use token_cache_aws::{SdkSource, defaults};
-
 use crate::canary::{HALF, JWT, KEY_ID, SECRET, TOKEN};
 use crate::case::{Case, Outcome, Protocol};
 use crate::fixture::REQUESTED;
@@ -23,9 +21,7 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
     },
     good: |_| unreachable!("there is no server"),
     profile: Some("case"),
-    source: Some(|| {
-        Box::pin(async { SdkSource::from_sdk_config(&defaults().profile_name("case").load().await).unwrap() })
-    }),
+    source: None,
     mentions: &["credential_process"],
     cases,
 };
