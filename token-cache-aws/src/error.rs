@@ -20,7 +20,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use token_cache_core::Error;
 
 use self::describe::describe;
-use self::error_chain::error_chain;
+use self::error_chain::{error_chain, unredacted};
+pub(crate) use self::redact::redact;
 
 /// An `SdkConfig` has no credentials provider.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -31,8 +32,8 @@ pub struct ConfigError;
 /// Why the SDK returned no credentials, on one line: which provider failed and why, or which providers were tried.
 ///
 /// It is the [`source`](StdError::source) of the cache's error. It includes messages of issuers and of a
-/// `credential_process`, because they often say what to do. These are shortened, and `***` replaces what looks like a
-/// secret.
+/// `credential_process`, because they often say what to do. These are shortened, and `***` replaces whatever is not
+/// known to be harmless. [`expose_unredacted`](Self::expose_unredacted) returns all of it.
 pub struct FetchError {
     error: CredentialsError,
     is_role: bool,
@@ -54,6 +55,13 @@ impl FetchError {
     #[must_use]
     pub const fn credentials_error(&self) -> &CredentialsError {
         &self.error
+    }
+
+    /// The whole text of the SDK's error and its sources, with what an issuer or a `credential_process` has said. It may
+    /// contain secrets and control characters: show it to the person who runs the program, and do not log it.
+    #[must_use]
+    pub fn expose_unredacted(&self) -> String {
+        unredacted(&self.error)
     }
 
     /// Whether the only cause is that no credentials are configured.

@@ -1,5 +1,7 @@
 //! [`AssumeRole`]: an IAM role to assume with other credentials.
 
+mod base;
+
 use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
@@ -9,6 +11,8 @@ use aws_config::sts::AssumeRoleProvider;
 use crate::builder::builder;
 use crate::cache::AwsTokenCache;
 use crate::defaults::with_sdk_defaults;
+use crate::role::base::BaseCredentials;
+pub(crate) use crate::role::base::{Role, is_rejected_by_sts};
 use crate::source::SdkSource;
 
 /// An IAM role and the parameters to assume it with. STS validates them; nothing is checked here.
@@ -67,12 +71,19 @@ impl AssumeRole {
 
     /// The role's sessions as a token source, for a cache with custom settings. `base` provides the credentials that
     /// assume the role, from its own cache, and the region and endpoint of STS.
+    ///
+    /// If STS rejects the credentials of `base`, as after a rotation of keys without an expiry, `base` fetches others.
     pub async fn source(&self, base: &AwsTokenCache) -> SdkSource {
-        SdkSource::for_role(self.provider(base).await, &self.arn)
+        let role = Role { arn: self.arn.as_str().into(), base: BaseCredentials::new(base) };
+        SdkSource::for_role(self.provider(base, role.base.clone()).await, role)
     }
 
     /// Boxed: the SDK's future is large, and each future that contains it would be as large.
-    fn provider(&self, base: &AwsTokenCache) -> Pin<Box<dyn Future<Output = AssumeRoleProvider> + Send>> {
+    fn provider(
+        &self,
+        base: &AwsTokenCache,
+        credentials: BaseCredentials,
+    ) -> Pin<Box<dyn Future<Output = AssumeRoleProvider> + Send>> {
         let mut role = AssumeRoleProvider::builder(&self.arn).configure(&with_sdk_defaults(base.config()));
         if let Some(id) = &self.external_id {
             role = role.external_id(id);
@@ -89,7 +100,7 @@ impl AssumeRole {
         if !self.policy_arns.is_empty() {
             role = role.policy_arns(self.policy_arns.clone());
         }
-        Box::pin(role.build_from_provider(base.clone()))
+        Box::pin(role.build_from_provider(credentials))
     }
 }
 
