@@ -1,6 +1,7 @@
 //! [`is_credential_rejected`]: whether a service rejected the credentials themselves.
 
 mod code;
+#[cfg(feature = "_object_store")]
 mod replace;
 
 #[cfg(feature = "_object_store")]

@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use crate::builder::is_same;
 use crate::cache::AwsTokenCache;
 use crate::rejected::is_rejection;
 use crate::sdk::into_credentials_error;
@@ -36,14 +37,18 @@ impl BaseCredentials {
         Self { aws: aws.clone(), last: Arc::default() }
     }
 
-    /// Rejects the credentials that were used last, and waits for others. Whether there are any.
+    /// Fetches credentials in place of those that were used last, which STS has rejected. Whether there are others.
+    ///
+    /// They are not invalidated: STS also rejects valid ones, as in a region that the account has not enabled.
     pub(crate) async fn replace_last(&self) -> bool {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
-        match last {
-            Some(rejected) => self.aws.replace_rejected(&rejected).await.is_some(),
-            // The cache has replaced them already.
-            None => true,
-        }
+        // The cache may have replaced them already.
+        let Some(rejected) = last.filter(|last| self.is_current(last)) else { return true };
+        self.aws.cache().refresh().await.is_ok_and(|fresh| !is_same(&fresh, &rejected))
+    }
+
+    fn is_current(&self, credentials: &Arc<Credentials>) -> bool {
+        self.aws.cache().peek().is_none_or(|current| Arc::ptr_eq(&current, credentials))
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod bounds;
 mod chain;
 mod harness;
 mod identity;
@@ -9,4 +10,5 @@ mod outages;
 mod providers;
 mod rejected;
 mod reqsign;
+mod rotation;
 mod secrets;

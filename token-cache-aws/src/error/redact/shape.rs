@@ -47,6 +47,11 @@ fn show_core<'a>(core: &'a str, before: &str) -> Cow<'a, str> {
     if core.starts_with(['/', '~', '.']) && !core.contains(is_structure) {
         return show_path(core).into();
     }
+    if let Some((name, value)) = core.split_once('=')
+        && is_segment(name)
+    {
+        return format!("{name}={}", show_part(value, ["", name])).into();
+    }
     if is_composite(core, before) { core.into() } else { REDACTED.into() }
 }
 
@@ -92,8 +97,10 @@ fn is_authority(authority: &str) -> bool {
 
 /// A file's path, without the segments that are not harmless.
 fn show_path(path: &str) -> String {
-    let shown: Vec<_> =
-        path.split('/').map(|segment| if is_path_segment(segment) { segment } else { REDACTED }).collect();
+    let shown: Vec<_> = path
+        .split('/')
+        .map(|segment| if segment == "~" || is_path_segment(segment) { segment } else { REDACTED })
+        .collect();
     shown.join("/")
 }
 
@@ -132,6 +139,11 @@ fn is_unicode_word(word: &str) -> bool {
 
 /// Segments between punctuation, such as `sts:AssumeRole`, `port=8200` or `<Code>Busy</Code>`.
 fn is_composite(core: &str, before: &str) -> bool {
+    // "couldn't"
+    if core.rsplit_once('\'').is_some_and(|(word, end)| end.len() <= 2 && is_unicode_word(word) && is_unicode_word(end))
+    {
+        return true;
+    }
     let parts = || core.split(is_structure).filter(|part| !part.is_empty());
     let is_mostly_words = parts().map(str::len).sum::<usize>() >= MIN_MEAN_LEN * parts().count();
     let mut name = before;
