@@ -26,7 +26,7 @@ pub(crate) const JWT: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjdYOSJ9.eyJzdWIiOiJze
 pub(crate) const KINDS: [(&str, &str); 9] = [
     ("a UUID", "7c9e6679-7425-40de-944b-e07fc1f90ae7"),
     ("a password with symbols", "x9#kL2$pQ7!mN4%z"),
-    ("an Azure client secret", "abc8Q~Xk2LmN.pQrS-tUvW_xYz0123456789abCdE"),
+    ("an Azure client secret", "abc8Q~Xk2LmN.pQrS-tUvW_xYz7Kd93LmQ2pRt5vWbCdE"),
     ("a hexadecimal key", "d41d8cd98f00b204e9800998ecf8427e"),
     ("a base32 key", "JBSWY3DPEHPK3PXPGEZDGNBVGY3TQOJQ"),
     ("a secret of AWS with slashes", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
