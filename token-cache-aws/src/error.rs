@@ -21,6 +21,7 @@ use token_cache_core::Error;
 
 use self::describe::describe;
 use self::error_chain::{error_chain, unredacted};
+use self::redact::plain_line;
 pub(crate) use self::redact::redact;
 
 /// An `SdkConfig` has no credentials provider.
@@ -44,7 +45,9 @@ pub struct FetchError {
 impl FetchError {
     pub(crate) fn new(error: CredentialsError, role: Option<Arc<str>>) -> Self {
         let message = match &role {
-            Some(role) => format!("the role {role} could not be assumed: {}", error_chain(&error)),
+            Some(role) => {
+                format!("the role {} could not be assumed: {}", plain_line(role), error_chain(&error))
+            }
             None => describe(&error),
         };
         Self { error, is_role: role.is_some(), message: message.into() }
@@ -92,3 +95,17 @@ impl fmt::Debug for FetchError {
 
 // Without a source: the message already contains the SDK's error.
 impl StdError for FetchError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_from_outside_forge_no_line() {
+        let error = CredentialsError::provider_error("no\n2026-11-25 INFO forged \u{1b}]0;title\u{7} \u{202e}desrever");
+        let error = FetchError::new(error, Some("arn:aws:iam::1:role/a\nforged\u{e0041}".into()));
+        let shown = error.to_string();
+        assert!(!shown.contains(|c: char| c.is_control() || matches!(c, '\u{202e}' | '\u{e0041}')), "{shown:?}");
+        assert!(error.expose_unredacted().contains("desrever"));
+    }
+}

@@ -28,7 +28,7 @@ pub(super) struct Remaining {
 
 impl Remaining {
     /// `None`: the budget ended first.
-    pub(super) async fn limit<F: Future>(&mut self, future: F) -> Option<F::Output> {
+    pub(super) async fn limit<F: Future>(&self, future: F) -> Option<F::Output> {
         timeout_at(self.ends, future).await.ok()
     }
 }

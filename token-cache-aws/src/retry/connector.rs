@@ -49,7 +49,7 @@ macro_rules! connector {
                         return Ok(response);
                     }
                     let (mut parts, body) = response.into_parts();
-                    let mut left = self.budget.start();
+                    let left = self.budget.start();
                     let Some(body) = left.limit(read_error_body(body)).await.transpose()? else {
                         parts.headers.remove(header::CONTENT_LENGTH);
                         return Ok(HttpResponse::from_parts(parts, Vec::new().into()));

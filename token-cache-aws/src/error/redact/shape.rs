@@ -37,22 +37,30 @@ fn show_part<'a>(part: &'a str, before: [&str; 2]) -> Cow<'a, str> {
     format!("{}{shown}{}", &part[..start], &part[end..]).into()
 }
 
+/// `port=8200` has a name and a value.
 fn show_core<'a>(core: &'a str, before: &str) -> Cow<'a, str> {
-    if let Some((scheme, rest)) = core.split_once("://") {
+    let Some((name, value)) = core.split_once('=').filter(|(name, _)| is_segment(name)) else {
+        return show_value(core, before);
+    };
+    let inner = value.trim_start_matches(is_opening);
+    let quotes = &value[..value.len() - inner.len()];
+    if quotes.len() > MAX_PUNCTUATION {
+        return REDACTED.into();
+    }
+    format!("{name}={quotes}{}", show_value(inner, name)).into()
+}
+
+fn show_value<'a>(value: &'a str, before: &str) -> Cow<'a, str> {
+    if let Some((scheme, rest)) = value.split_once("://") {
         return show_url(scheme, rest).into();
     }
-    if is_arn(core) || is_time(core) || is_authority(core) {
-        return core.into();
+    if is_arn(value) || is_time(value) || is_authority(value) {
+        return value.into();
     }
-    if core.starts_with(['/', '~', '.']) && !core.contains(is_structure) {
-        return show_path(core).into();
+    if value.starts_with(['/', '~', '.']) && !value.contains(is_structure) {
+        return show_path(value).into();
     }
-    if let Some((name, value)) = core.split_once('=')
-        && is_segment(name)
-    {
-        return format!("{name}={}", show_part(value, ["", name])).into();
-    }
-    if is_composite(core, before) { core.into() } else { REDACTED.into() }
+    if is_composite(value, before) { value.into() } else { REDACTED.into() }
 }
 
 /// Scheme and host, and the path up to the first part that is not harmless. Never the user or the query.
