@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
+use token_cache_core::{Clock, SystemClock};
 
 use super::error_chain::Link;
 use super::sdk_messages::{SdkMessage, without_quote};
@@ -77,7 +78,7 @@ fn clock_skew(service: &str, code: &str, response: &HttpResponse) -> String {
     else {
         return String::new();
     };
-    let now = SystemTime::now();
+    let now = SystemClock::new().now().wall();
     let (skew, direction) = match now.duration_since(date) {
         Ok(ahead) => (ahead, "ahead of"),
         Err(behind) => (behind.duration(), "behind"),

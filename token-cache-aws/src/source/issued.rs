@@ -1,11 +1,11 @@
 //! [`into_token_for`]: checks that issued credentials are complete, and gives each a time of its next refresh.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::credential_feature::AwsCredentialFeature as Feature;
 use aws_credential_types::provider::error::CredentialsError;
-use token_cache_core::TemporaryToken;
+use token_cache_core::{Clock, SystemClock, TemporaryToken};
 
 /// [`into_token_for`] with the default maximal age.
 #[cfg(feature = "chain")]
@@ -16,7 +16,8 @@ pub(crate) fn into_token(credentials: Credentials) -> Result<TemporaryToken<Cred
 /// Fails for credentials with an empty part, so that they never replace good ones. The SDK returns an empty string
 /// for a part that the issuer left out.
 ///
-/// Credentials without an expiry are due for a refresh at `max_age`. They stay in use until there are others.
+/// Credentials without an expiry are due for a refresh at `max_age`, by the clock of the machine, as a source does not know
+/// the clock of its cache. They stay in use until there are others.
 pub(crate) fn into_token_for(
     credentials: Credentials,
     max_age: Duration,
@@ -34,7 +35,7 @@ pub(crate) fn into_token_for(
     }
     Ok(match credentials.expiry() {
         Some(expires_at) => TemporaryToken::new(credentials, expires_at),
-        None => match SystemTime::now().checked_add(max_age) {
+        None => match SystemClock::new().now().wall().checked_add(max_age) {
             Some(refresh_at) => TemporaryToken::never_expires(credentials).refresh_at(refresh_at),
             None => TemporaryToken::never_expires(credentials),
         },

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use token_cache_aws::{AssumeRole, AwsTokenCache, SdkSource, builder};
-use token_cache_core::{Freshness, TemporaryToken, source_fn};
+use token_cache_core::{Clock, Freshness, SystemClock, TemporaryToken, source_fn};
 use token_cache_testing::VirtualClock;
 
 use super::harness::*;
@@ -35,7 +35,7 @@ async fn keys_without_an_expiry_are_read_again_after_their_maximal_age() {
         [(SdkSource::new(Rotating::default()), 15), (SdkSource::new(Rotating::default()).max_age(5 * MINUTE), 5)]
     {
         let clock = VirtualClock::new();
-        clock.set_wall(SystemTime::now());
+        clock.set_wall(SystemClock::new().now().wall());
         let cache = builder(source).clock(clock.clone()).build();
         assert_eq!(cache.get().await.unwrap().access_key_id(), "key-0");
         clock.advance((minutes - 1) * MINUTE);
