@@ -22,7 +22,9 @@ use token_cache_core::BoxError;
 use token_cache_core::Error;
 
 use self::describe::describe;
-use self::error_chain::error_chain;
+use self::error_chain::{error_chain, unredacted};
+use self::redact::plain_line;
+pub(crate) use self::redact::redact;
 
 /// An `SdkConfig` has no credentials provider.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -39,8 +41,8 @@ pub(crate) struct NoCredentials(#[source] pub(crate) BoxError);
 /// Why the SDK returned no credentials, on one line: which provider failed and why, or which providers were tried.
 ///
 /// It is the [`source`](StdError::source) of the cache's error. It includes messages of issuers and of a
-/// `credential_process`, because they often say what to do. These are shortened, and `***` replaces what looks like a
-/// secret.
+/// `credential_process`, because they often say what to do. These are shortened, and `***` replaces whatever is not
+/// known to be harmless. [`expose_unredacted`](Self::expose_unredacted) returns all of it.
 pub struct FetchError {
     error: CredentialsError,
     is_role: bool,
@@ -51,7 +53,9 @@ pub struct FetchError {
 impl FetchError {
     pub(crate) fn new(error: CredentialsError, role: Option<Arc<str>>) -> Self {
         let message = match &role {
-            Some(role) => format!("the role {role} could not be assumed: {}", error_chain(&error)),
+            Some(role) => {
+                format!("the role {} could not be assumed: {}", plain_line(role), error_chain(&error))
+            }
             None => describe(&error),
         };
         let message = format!("{message}{}", tls_hint(&message));
@@ -63,6 +67,13 @@ impl FetchError {
     #[must_use]
     pub const fn credentials_error(&self) -> &CredentialsError {
         &self.error
+    }
+
+    /// The whole text of the SDK's error and its sources, with what an issuer or a `credential_process` has said. It may
+    /// contain secrets and control characters: show it to the person who runs the program, and do not log it.
+    #[must_use]
+    pub fn expose_unredacted(&self) -> String {
+        unredacted(&self.error)
     }
 
     /// Whether the only cause is that no credentials are configured.
@@ -104,3 +115,17 @@ impl fmt::Debug for FetchError {
 
 // Without a source: the message already contains the SDK's error.
 impl StdError for FetchError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_from_outside_forge_no_line() {
+        let error = CredentialsError::provider_error("no\n2026-11-25 INFO forged \u{1b}]0;title\u{7} \u{202e}desrever");
+        let error = FetchError::new(error, Some("arn:aws:iam::1:role/a\nforged\u{e0041}".into()));
+        let shown = error.to_string();
+        assert!(!shown.contains(|c: char| c.is_control() || matches!(c, '\u{202e}' | '\u{e0041}')), "{shown:?}");
+        assert!(error.expose_unredacted().contains("desrever"));
+    }
+}

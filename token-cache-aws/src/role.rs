@@ -1,5 +1,6 @@
 //! [`AssumeRole`]: an IAM role to assume with other credentials.
 
+mod base;
 mod mfa;
 mod provider;
 
@@ -13,6 +14,8 @@ use self::mfa::Mfa;
 use self::provider::RoleProvider;
 use crate::builder::builder;
 use crate::cache::AwsTokenCache;
+use crate::role::base::BaseCredentials;
+pub(crate) use crate::role::base::{Role, is_rejected_by_sts};
 use crate::source::SdkSource;
 
 /// An IAM role and the parameters to assume it with. STS validates them; nothing is checked here.
@@ -142,8 +145,11 @@ impl AssumeRole {
 
     /// The role's sessions as a token source, for a cache with custom settings. `base` provides the credentials that
     /// assume the role, from its own cache, and the region and endpoint of STS.
+    ///
+    /// If STS rejects the credentials of `base`, as after a rotation of keys without an expiry, `base` fetches others.
     pub async fn source(&self, base: &AwsTokenCache) -> SdkSource {
-        SdkSource::for_role(RoleProvider::new(self.clone(), base), &self.arn)
+        let role = Role { arn: self.arn.as_str().into(), base: BaseCredentials::new(base) };
+        SdkSource::for_role(RoleProvider::new(self.clone(), base, role.base.clone()), role)
     }
 }
 

@@ -59,7 +59,8 @@ pub(super) fn describe(error: &CredentialsError) -> Option<String> {
             )
         }
         Provider::Process => {
-            format!("the credential_process has failed: {}", without_process_preamble(&reason))
+            let hint = if reason.contains(NOT_STARTED) && reason.contains("os error 2") { NO_SHELL } else { "" };
+            format!("the credential_process has failed: {}{hint}", without_process_preamble(&reason))
         }
         Provider::ProfileFile => format!("{NOT_LOADED}: {reason}: {}", profile_file::parse_error()?),
         Provider::Sso => format!("{NOT_LOADED}: {reason}; run `aws sso login` for the profile"),
@@ -152,6 +153,9 @@ fn unreadable_token_file() -> Option<&'static str> {
     TOKEN_FILE_VARIABLES.into_iter().find(|name| env::var_os(name).is_some_and(|path| File::open(path).is_err()))
 }
 
+/// How the SDK's error starts if it could not start the shell.
+const NOT_STARTED: &str = "Error retrieving credentials from external process";
+const NO_SHELL: &str = "; it is started with the shell `sh` (`cmd.exe` on Windows), which must be in PATH";
 const NOT_LOADED: &str = "AWS credentials could not be loaded";
 const CONFIGURE: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, choose a profile with AWS_PROFILE, or run \
                          where a role is attached";

@@ -17,6 +17,7 @@ use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::AssumeRole;
+use super::base::BaseCredentials;
 use crate::cache::AwsTokenCache;
 use crate::defaults::with_sdk_defaults;
 
@@ -28,12 +29,12 @@ pub(super) struct RoleProvider {
 }
 
 impl RoleProvider {
-    pub(super) fn new(role: AssumeRole, base: &AwsTokenCache) -> Self {
+    pub(super) fn new(role: AssumeRole, base: &AwsTokenCache, credentials: BaseCredentials) -> Self {
         let config = with_sdk_defaults(base.config());
         let now = config.time_source().map_or(UNIX_EPOCH, |time_source| time_source.now());
         let mut config = config
             .into_builder()
-            .credentials_provider(SharedCredentialsProvider::new(base.clone()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
             .identity_cache(IdentityCache::no_cache());
         if let Some(region) = &role.region {
             config = config.region(Region::new(region.clone()));

@@ -249,3 +249,26 @@ async fn child_uses_the_registry() {
     drop((hub, tokens));
     assert!(Registry::process().is_empty());
 }
+
+/// What a profile file needs that is not there.
+async fn profile_error(profile: &str, more: &[(&'static str, &str)]) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, profile).unwrap();
+    let config = [("AWS_CONFIG_FILE", file.path().to_str().unwrap()), ("AWS_EC2_METADATA_DISABLED", "true")];
+    error_with(config.iter().chain(more).map(|(name, value)| (*name, (*value).to_owned())).collect()).await
+}
+
+#[tokio::test]
+async fn a_missing_region_says_where_to_set_it() {
+    let profile = "[default]\nrole_arn = arn:aws:iam::123456789012:role/reader\nsource_profile = base\n\
+                   [profile base]\naws_access_key_id = key\naws_secret_access_key = secret\n";
+    let error = profile_error(profile, &[]).await;
+    assert_contains(&error, &["STS could not be asked", "set AWS_REGION, or region in the profile"]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_missing_shell_is_named() {
+    let error = profile_error("[default]\ncredential_process = get-credentials\n", &[("PATH", "/nonexistent")]).await;
+    assert_contains(&error, &["the credential_process has failed", "the shell `sh`", "PATH"]);
+}

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod bounds;
 mod chain;
 mod harness;
 mod identity;
@@ -11,5 +12,6 @@ mod providers;
 mod rejected;
 mod reqsign;
 mod roles;
+mod rotation;
 mod secrets;
 mod settings;

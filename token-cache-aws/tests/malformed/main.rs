@@ -20,6 +20,7 @@ mod parent;
 mod process;
 mod profiles;
 mod response;
+mod secrets;
 mod server;
 mod sts;
 mod web_identity;
