@@ -14,9 +14,13 @@ use token_cache_core::{TokenCache, TokenCacheBuilder, TokenSource};
 ///   ([botocore](https://github.com/boto/botocore/pull/3760),
 ///   [Rust](https://github.com/smithy-lang/smithy-rs/pull/4774)).
 /// - `fetch_timeout`: 60 seconds, the operation timeout that `defaults` sets.
-/// - `token_eq`: two credentials are the same token if their access key id and session token are equal. Static
-///   credentials that a service has rejected are therefore not served again; callers get an error instead.
+/// - `token_eq`: two credentials are the same token if their access key id, secret access key and session token are
+///   equal. If the issuer returns credentials that a service has rejected once more, it is believed: they stay. A
+///   corrected secret for the same access key id is another token.
 /// - `name`: `aws`.
+///
+/// For the default chain or a profile, use `AwsTokenCache::builder`, which has these defaults too. This function is for any
+/// other source:
 ///
 /// ```
 /// # use std::time::Duration;
@@ -34,8 +38,15 @@ pub fn builder(source: impl TokenSource<Token = Credentials>) -> TokenCacheBuild
     TokenCache::builder(source)
         .expiry_buffer_by(expiry_buffer)
         .fetch_timeout(OPERATION_TIMEOUT)
-        .token_eq(|a, b| a.access_key_id() == b.access_key_id() && a.session_token() == b.session_token())
+        .token_eq(is_same)
         .name("aws")
+}
+
+/// Whether two credentials sign alike.
+pub(crate) fn is_same(a: &Credentials, b: &Credentials) -> bool {
+    a.access_key_id() == b.access_key_id()
+        && a.secret_access_key() == b.secret_access_key()
+        && a.session_token() == b.session_token()
 }
 
 /// How long before their expiry credentials of this lifetime are refreshed. A longer buffer hides a longer outage of
@@ -58,6 +69,17 @@ pub(crate) const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_are_compared_by_all_their_parts() {
+        let credentials =
+            |key, secret, token: Option<&str>| Credentials::new(key, secret, token.map(Into::into), None, "");
+        let one = credentials("key", "secret", Some("token"));
+        assert!(is_same(&one, &credentials("key", "secret", Some("token"))));
+        for other in [("other", "secret", Some("token")), ("key", "other", Some("token")), ("key", "secret", None)] {
+            assert!(!is_same(&one, &credentials(other.0, other.1, other.2)), "{other:?}");
+        }
+    }
 
     #[test]
     fn expiry_buffer_follows_the_lifetime() {

@@ -15,7 +15,7 @@ use crate::builder::builder;
 #[cfg(feature = "chain")]
 pub(crate) use crate::cache::weak::WeakAwsTokenCache;
 use crate::endpoint::EndpointConfig;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, redact};
 #[cfg(feature = "_object_store")]
 use crate::provider::Views;
 use crate::source::SdkSource;
@@ -106,6 +106,11 @@ impl AwsTokenCache {
     }
 
     #[cfg(feature = "_object_store")]
+    pub(crate) fn endpoint(&self) -> &EndpointConfig {
+        &self.inner.endpoint
+    }
+
+    #[cfg(feature = "_object_store")]
     pub(crate) fn views(&self) -> &Views {
         &self.inner.views
     }
@@ -115,7 +120,9 @@ impl fmt::Debug for AwsTokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AwsTokenCache")
             .field("cache", &self.inner.cache)
-            .field("endpoint", &self.inner.endpoint)
+            .field("region", &self.region())
+            // A URL may contain a user and a password.
+            .field("s3_endpoint_url", &self.s3_endpoint_url().map(redact))
             .finish_non_exhaustive()
     }
 }

@@ -1,37 +1,56 @@
 //! [`ChainSource`]: the SDK's default chain or one profile, read again for each fetch.
 
-mod identity_check;
+mod account;
+pub(crate) mod environment;
+pub(crate) mod files;
+mod identity;
+mod instance;
+mod link;
+mod profile;
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use aws_config::BehaviorVersion;
+use aws_config::meta::ProviderChainError;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
+use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials};
 use aws_types::SdkConfig;
 use token_cache_core::{BoxError, TemporaryToken, TokenSource};
 
-use self::identity_check::{is_ambient, require_both, require_profile};
-use crate::builder::builder;
+use self::environment::Environment;
+use self::files::ProfileFiles;
+use self::identity::Identity;
+use self::instance::{InstanceMetadata, RoleError};
+use self::link::{Link, Profile, Resolved};
 use crate::cache::AwsTokenCache;
-use crate::defaults::{defaults, timeouts};
+use crate::cache_builder::LoadSettings;
+use crate::defaults::{loader, timeouts};
+use crate::endpoint::EndpointConfig;
+use crate::error::NoCredentials;
 use crate::source::{into_fetch_error, into_token};
 
 impl AwsTokenCache {
     /// Caches the credentials of the SDK's default chain: environment, profile, web identity, container, instance
-    /// metadata. Region and endpoint come from the same configuration. Timeouts are those of [`defaults`].
+    /// metadata. Region and endpoint come from the same configuration. Timeouts are those of [`defaults`](crate::defaults).
     ///
     /// This reads files, and may query the instance metadata service for the region, but fetches no credentials. Each
     /// fetch reads the environment and the files again, so a file that was corrected or rotated takes effect.
     ///
     /// An incomplete configuration, such as an access key without its secret or a profile that does not exist, is an
-    /// error. The SDK alone would skip it and use the role of the machine, which is another identity.
+    /// error. The SDK alone would skip it and use the role of the machine, which is another identity. For the same
+    /// reason the cache keeps the identity of its first credentials: if the configuration leads to another one later,
+    /// fetches fail.
+    ///
+    /// Same as [`builder`](Self::builder) without settings.
     pub async fn from_env() -> Self {
-        Self::from_chain(None).await
+        Self::builder().load().await
     }
 
     /// Caches the credentials of one profile, with its region and endpoint. Credentials in the environment are ignored.
@@ -39,29 +58,17 @@ impl AwsTokenCache {
     /// This reads files, and may query the instance metadata service for the region, but fetches no credentials. Each
     /// fetch reads the files again.
     pub async fn from_profile(name: impl Into<String>) -> Self {
-        Self::from_chain(Some(name.into())).await
+        Self::builder().profile(name).load().await
     }
-
-    async fn from_chain(profile: Option<String>) -> Self {
-        let config = load_config(profile.as_deref()).await;
-        Self::new(builder(ChainSource { profile, config: config.clone() }).build(), &config)
-    }
-}
-
-/// Boxed: the SDK's future is large, and each future that contains it would be as large.
-fn load_config(profile: Option<&str>) -> Pin<Box<dyn Future<Output = SdkConfig> + Send>> {
-    Box::pin(match profile {
-        Some(name) => defaults().profile_name(name).load(),
-        None => defaults().load(),
-    })
 }
 
 /// Makes a new provider of the SDK for each fetch. A provider that is kept reads a profile only once, replaces its
 /// first error by a less helpful one, and returns expired credentials while the metadata service is down.
-struct ChainSource {
-    /// `None`: the default chain.
-    profile: Option<String>,
+pub(crate) struct ChainSource {
+    settings: LoadSettings,
     config: SdkConfig,
+    /// Whose credentials the first fetch returned.
+    identity: Mutex<Option<Identity>>,
 }
 
 #[async_trait]
@@ -69,18 +76,182 @@ impl TokenSource for ChainSource {
     type Token = Credentials;
 
     async fn fetch(&self) -> Result<TemporaryToken<Credentials>, BoxError> {
-        let result = match &self.profile {
-            Some(name) => self.fetch_from_profile(name).await,
-            None => self.fetch_from_chain().await,
-        };
+        // Boxed: the SDK's futures are large.
+        let result = Box::pin(self.fetch_credentials()).await;
         result.and_then(into_token).map_err(|error| into_fetch_error(error, None))
     }
 }
 
 impl ChainSource {
-    async fn fetch_from_chain(&self) -> provider::Result {
-        require_both("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")?;
-        let mut loader = defaults();
+    /// Boxed: the SDK's future is large, and each future that contains it would be as large.
+    pub(crate) fn load(settings: LoadSettings) -> Pin<Box<dyn Future<Output = Self> + Send>> {
+        Box::pin(async {
+            let env = Environment::read();
+            let files = ProfileFiles::read_valid(&env).unwrap_or(ProfileFiles::none());
+            let mut loader = loader(env.variables()).profile_files(files.for_sdk());
+            if let Some(name) = &settings.profile {
+                loader = loader.profile_name(name);
+            }
+            if let Some(region) = &settings.region {
+                loader = loader.region(region.clone());
+            }
+            if let Some(url) = &settings.endpoint_url {
+                loader = loader.endpoint_url(url);
+            }
+            if let Some(client) = &settings.http_client {
+                loader = loader.http_client(client.clone());
+            }
+            let config = loader.load().await;
+            Self { settings, config, identity: Mutex::new(None) }
+        })
+    }
+
+    pub(crate) const fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
+    async fn fetch_credentials(&self) -> provider::Result {
+        let env = Environment::read();
+        env.check_settings()?;
+        EndpointConfig::new(&self.config).check().map_err(CredentialsError::invalid_configuration)?;
+        let Resolved { link, mut identity } = match &self.settings.profile {
+            Some(name) => Resolved::profile(&env, name).map_err(|error| link::of_profile(name, error))?,
+            None => Resolved::default_chain(&env)?,
+        };
+        // Before a request to another issuer. Within one source, an incomplete configuration has a better error below.
+        self.require(Identity::source_difference, &identity)?;
+        let credentials = match link {
+            Link::Environment(credentials) => Ok(credentials),
+            Link::Profile(profile) => self.fetch_from_profile(&env, &profile).await,
+            Link::WebIdentity => self.fetch_from_chain(&env, WEB_IDENTITY).await,
+            Link::Container => self.fetch_from_chain(&env, CONTAINER).await,
+            Link::InstanceMetadata => self.fetch_from_instance(&env, &mut identity).await,
+        };
+        let credentials = credentials?;
+        identity.set_account(credentials.account_id().and_then(|account| account.as_str().parse().ok()));
+        self.require(Identity::difference, &identity)?;
+        self.identity().get_or_insert(identity);
+        Ok(credentials)
+    }
+
+    /// Fails if the credentials would be those of another identity than before.
+    fn require(
+        &self,
+        difference: fn(&Identity, &Identity) -> Option<String>,
+        identity: &Identity,
+    ) -> Result<(), CredentialsError> {
+        let difference = self.identity().as_ref().and_then(|first| difference(first, identity));
+        match difference {
+            None => Ok(()),
+            // Not an invalid configuration, which is retried later: a file that is being written is complete soon.
+            Some(difference) => Err(CredentialsError::provider_error(format!(
+                "the credentials of this cache were from {difference}; a cache never changes its identity: restore the \
+                 configuration, or create a new cache"
+            ))),
+        }
+    }
+
+    fn identity(&self) -> MutexGuard<'_, Option<Identity>> {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn fetch_from_profile(&self, env: &Environment, profile: &Profile) -> provider::Result {
+        let result = match profile::credential_source(&profile.profiles, &profile.name) {
+            Some(_) => self.fetch_from_profile_with_source(env, profile).await,
+            None => {
+                let variables = env.variables_without_identity();
+                let loader = self.loader(variables).profile_files(profile.files.for_sdk()).profile_name(&profile.name);
+                provide(loader).await
+            }
+        };
+        result.map_err(|error| match error {
+            // "Not loaded" lets a chain try its next provider, and there is none here.
+            CredentialsError::CredentialsNotLoaded(_) => {
+                let keys = profile.profiles.get_profile(&profile.name).map(link::credential_keys);
+                let keys =
+                    keys.filter(|keys| !keys.is_empty()).map_or_else(String::new, |keys| format!(" (it sets {keys})"));
+                CredentialsError::invalid_configuration(format!(
+                    "the profile \"{}\" has no credentials{keys}{}; check ~/.aws/config and ~/.aws/credentials, or the \
+                     files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name",
+                    profile.name,
+                    profile_reason(&error).map_or_else(String::new, |reason| format!(": {reason}"))
+                ))
+            }
+            error => error,
+        })
+    }
+
+    /// A profile whose first role is assumed with the credentials of another link. In the default chain, that link
+    /// itself would come before the profile.
+    async fn fetch_from_profile_with_source(&self, env: &Environment, profile: &Profile) -> provider::Result {
+        let config = self.provider_config();
+        let mut provider = ProfileFileCredentialsProvider::builder()
+            .configure(&config)
+            .profile_files(profile.files.for_sdk())
+            .profile_name(&profile.name);
+        if let Some(keys) = link::keys(env)? {
+            provider = provider.with_custom_provider("Environment", keys);
+        }
+        if !env.is_metadata_disabled() {
+            let profile = profile.profiles.get_profile(&profile.name);
+            provider =
+                provider.with_custom_provider("Ec2InstanceMetadata", InstanceMetadata::new(env, profile, &config)?);
+        }
+        if link::container(env)?.is_some() {
+            let container = self.chain(env, CONTAINER).load().await;
+            if let Some(container) = container.credentials_provider() {
+                provider = provider.with_custom_provider("EcsContainer", container);
+            }
+        }
+        provider.build().provide_credentials().await
+    }
+
+    /// The default chain with the variables of one link.
+    async fn fetch_from_chain(&self, env: &Environment, link: &[&str]) -> provider::Result {
+        provide(self.chain(env, link)).await.map_err(|error| match error {
+            CredentialsError::CredentialsNotLoaded(_) => CredentialsError::invalid_configuration(error),
+            error => error,
+        })
+    }
+
+    fn chain(&self, env: &Environment, link: &[&str]) -> ConfigLoader {
+        let mut variables = env.variables_without_identity();
+        variables.extend(env.variables().into_iter().filter(|(name, _)| link.contains(&name.as_str())));
+        let files = ProfileFiles::read_valid(env).unwrap_or(ProfileFiles::none());
+        let mut loader = self.loader(variables).profile_files(files.for_sdk());
+        if let Ok(Some((_, name))) = link::selected(env) {
+            loader = loader.profile_name(name);
+        }
+        loader
+    }
+
+    async fn fetch_from_instance(&self, env: &Environment, identity: &mut Identity) -> provider::Result {
+        if env.is_metadata_disabled() {
+            return Err(self.not_configured("disabled by AWS_EC2_METADATA_DISABLED".into()));
+        }
+        let files = ProfileFiles::read(env)?;
+        let name = link::selected(env)?.map_or("default", |(_, name)| name);
+        let profiles = files.parse(name)?;
+        let instance = InstanceMetadata::new(env, profiles.get_profile(name), &self.provider_config())?;
+        let role = instance.role().await.map_err(|error| match error {
+            RoleError::NotConfigured(error) => self.not_configured(error),
+            RoleError::Failed(error) => error,
+        })?;
+        identity.add("role", &role);
+        self.require(Identity::difference, identity)?;
+        instance.credentials(&role).await
+    }
+
+    /// Nothing is configured. But what has been configured before has failed.
+    fn not_configured(&self, reason: BoxError) -> CredentialsError {
+        match *self.identity() {
+            Some(_) => CredentialsError::provider_error(reason),
+            None => CredentialsError::not_loaded(NoCredentials(reason)),
+        }
+    }
+
+    fn loader(&self, variables: HashMap<String, String>) -> ConfigLoader {
+        let mut loader = loader(variables);
         // A region that is known needs no lookup. One that was not found before may be found now.
         if let Some(region) = self.config.region() {
             loader = loader.region(region.clone());
@@ -88,26 +259,12 @@ impl ChainSource {
         if let Some(client) = self.config.http_client() {
             loader = loader.http_client(client);
         }
-        let config = loader.load().await;
-        let Some(provider) = config.credentials_provider() else {
-            return Err(CredentialsError::not_loaded("the SDK has no default chain"));
-        };
-        let result = provider.provide_credentials().await;
-        if result.as_ref().map_or(true, is_ambient) {
-            require_profile().await?;
-            require_both("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN")?;
-        }
-        result
+        loader
     }
 
-    /// Uses the profile's provider alone: in the default chain, keys in the environment come before the profile.
-    async fn fetch_from_profile(&self, name: &str) -> provider::Result {
-        let region = match self.config.region() {
-            Some(region) => Some(region.clone()),
-            None => load_config(Some(name)).await.region().cloned(),
-        };
+    fn provider_config(&self) -> ProviderConfig {
         let mut config = ProviderConfig::without_region()
-            .with_region(region)
+            .with_region(self.config.region().cloned())
             .with_behavior_version(Some(BehaviorVersion::latest()))
             .with_timeout_config(timeouts());
         if let Some(retry_config) = self.config.retry_config() {
@@ -116,15 +273,31 @@ impl ChainSource {
         if let Some(client) = self.config.http_client() {
             config = config.with_http_client(client);
         }
-        let provider = ProfileFileCredentialsProvider::builder().configure(&config).profile_name(name).build();
-        provider.provide_credentials().await.map_err(|error| match error {
-            // "Not loaded" lets a chain try its next provider, and there is none here.
-            CredentialsError::CredentialsNotLoaded(_) => CredentialsError::invalid_configuration(format!(
-                "the profile \"{name}\" has no credentials{}; check ~/.aws/config and ~/.aws/credentials, or the files \
-                 that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name",
-                error.source().map_or_else(String::new, |source| format!(": {source}"))
-            )),
-            error => error,
-        })
+        config
     }
 }
+
+async fn provide(loader: ConfigLoader) -> provider::Result {
+    match loader.load().await.credentials_provider() {
+        Some(provider) => provider.provide_credentials().await,
+        None => Err(CredentialsError::not_loaded("the SDK has no default chain")),
+    }
+}
+
+/// Why a profile has no credentials.
+fn profile_reason(error: &CredentialsError) -> Option<String> {
+    let source = error.source()?;
+    let Some(chain) = source.downcast_ref::<ProviderChainError<CredentialsError>>() else {
+        return Some(source.to_string());
+    };
+    let attempt = chain.attempts().iter().find(|attempt| attempt.name() == "Profile")?;
+    Some(attempt.error().source()?.to_string())
+}
+
+const WEB_IDENTITY: &[&str] = &["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"];
+const CONTAINER: &[&str] = &[
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+];

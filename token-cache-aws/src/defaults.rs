@@ -1,5 +1,6 @@
 //! [`defaults`]: the SDK's configuration loader, with timeouts that suit a cache.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
@@ -8,6 +9,8 @@ use aws_types::SdkConfig;
 use aws_types::sdk_config::SharedTimeSource;
 
 use crate::builder::OPERATION_TIMEOUT;
+use crate::chain::environment::Environment;
+use crate::chain::files::ProfileFiles;
 use crate::http_client::http_client;
 
 /// The SDK's default configuration, with timeouts of 60 seconds per operation and 5 seconds per attempt.
@@ -21,9 +24,23 @@ use crate::http_client::http_client;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// It reads the environment and the profile files. A setting that is empty counts as not set, and so does one at which
+/// the SDK would panic, such as an unknown retry mode; `from_env` reports it.
 #[must_use]
 pub fn defaults() -> ConfigLoader {
-    let loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts());
+    let env = Environment::read();
+    let loader = loader(env.variables());
+    // The SDK reports files that cannot be parsed.
+    match ProfileFiles::read_valid(&env) {
+        Some(files) => loader.profile_files(files.for_sdk()),
+        None => loader,
+    }
+}
+
+/// The SDK's configuration loader, with these variables as its environment.
+pub(crate) fn loader(variables: HashMap<String, String>) -> ConfigLoader {
+    let loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts()).env(variables.into());
     match http_client() {
         Some(client) => loader.http_client(client),
         None => loader,

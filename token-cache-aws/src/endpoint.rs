@@ -1,19 +1,63 @@
 //! [`EndpointConfig`]: the region and the S3 endpoint of an `SdkConfig`.
 
+#[cfg(feature = "chain")]
+mod partition;
+
 use aws_types::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 
 #[derive(Debug)]
 pub(crate) struct EndpointConfig {
     pub(crate) region: Option<String>,
+    /// The endpoint that the configuration sets.
     pub(crate) s3_endpoint_url: Option<String>,
+    #[cfg(feature = "chain")]
+    variant: EndpointVariant,
+}
+
+/// Which of a service's endpoints are used.
+#[cfg(feature = "chain")]
+#[derive(Clone, Copy, Debug)]
+struct EndpointVariant {
+    use_fips: bool,
+    use_dual_stack: bool,
 }
 
 impl EndpointConfig {
     pub(crate) fn new(config: &SdkConfig) -> Self {
-        let region = config.region().map(ToString::to_string);
-        let endpoint_url = config.endpoint_url().map(ToOwned::to_owned);
-        Self { region, s3_endpoint_url: s3_endpoint_url(config).or(endpoint_url) }
+        let region = config.region().map(|region| region.as_ref().trim().to_owned());
+        let urls = [s3_endpoint_url(config), config.endpoint_url().map(ToOwned::to_owned)];
+        let is_set = |value: &String| !value.trim().is_empty();
+        Self {
+            region: region.filter(is_set),
+            s3_endpoint_url: urls.into_iter().flatten().find(is_set),
+            #[cfg(feature = "chain")]
+            variant: EndpointVariant {
+                use_fips: config.use_fips().unwrap_or_default(),
+                use_dual_stack: config.use_dual_stack().unwrap_or_default(),
+            },
+        }
+    }
+
+    /// The endpoint for stores in a region. `None`: the one that object_store uses.
+    #[cfg(feature = "_object_store")]
+    pub(crate) fn for_store(&self, region: Option<&str>) -> Option<String> {
+        #[cfg(feature = "chain")]
+        return self.s3_endpoint_url.clone().or_else(|| partition::s3_endpoint(region?, self.variant));
+        #[cfg(not(feature = "chain"))]
+        {
+            let _ = region;
+            self.s3_endpoint_url.clone()
+        }
+    }
+
+    /// Fails if S3 has no such endpoint.
+    #[cfg(feature = "chain")]
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match &self.region {
+            Some(region) if self.s3_endpoint_url.is_none() => partition::check(region, self.variant),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -17,10 +17,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_credential_types::provider::error::CredentialsError;
+#[cfg(feature = "chain")]
+use token_cache_core::BoxError;
 use token_cache_core::Error;
 
 use self::describe::describe;
-use self::error_chain::error_chain;
+use self::error_chain::{error_chain, unredacted};
+use self::redact::plain_line;
+pub(crate) use self::redact::redact;
 
 /// An `SdkConfig` has no credentials provider.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -28,11 +32,17 @@ use self::error_chain::error_chain;
 #[non_exhaustive]
 pub struct ConfigError;
 
+/// Nothing is configured that could have credentials. The source says why the last provider is not.
+#[cfg(feature = "chain")]
+#[derive(Debug, thiserror::Error)]
+#[error("no AWS credentials were found")]
+pub(crate) struct NoCredentials(#[source] pub(crate) BoxError);
+
 /// Why the SDK returned no credentials, on one line: which provider failed and why, or which providers were tried.
 ///
 /// It is the [`source`](StdError::source) of the cache's error. It includes messages of issuers and of a
-/// `credential_process`, because they often say what to do. These are shortened, and `***` replaces what looks like a
-/// secret.
+/// `credential_process`, because they often say what to do. These are shortened, and `***` replaces whatever is not
+/// known to be harmless. [`expose_unredacted`](Self::expose_unredacted) returns all of it.
 pub struct FetchError {
     error: CredentialsError,
     is_role: bool,
@@ -43,9 +53,12 @@ pub struct FetchError {
 impl FetchError {
     pub(crate) fn new(error: CredentialsError, role: Option<Arc<str>>) -> Self {
         let message = match &role {
-            Some(role) => format!("the role {role} could not be assumed: {}", error_chain(&error)),
+            Some(role) => {
+                format!("the role {} could not be assumed: {}", plain_line(role), error_chain(&error))
+            }
             None => describe(&error),
         };
+        let message = format!("{message}{}", tls_hint(&message));
         Self { error, is_role: role.is_some(), message: message.into() }
     }
 
@@ -54,6 +67,13 @@ impl FetchError {
     #[must_use]
     pub const fn credentials_error(&self) -> &CredentialsError {
         &self.error
+    }
+
+    /// The whole text of the SDK's error and its sources, with what an issuer or a `credential_process` has said. It may
+    /// contain secrets and control characters: show it to the person who runs the program, and do not log it.
+    #[must_use]
+    pub fn expose_unredacted(&self) -> String {
+        unredacted(&self.error)
     }
 
     /// Whether the only cause is that no credentials are configured.
@@ -70,6 +90,17 @@ pub fn is_no_credentials(error: &Error) -> bool {
     error.source().and_then(|source| source.downcast_ref()).is_some_and(FetchError::is_no_credentials)
 }
 
+/// What to do about a certificate that is not trusted. Other SDKs read this variable.
+/// <https://github.com/awslabs/aws-sdk-rust/issues/1362>
+fn tls_hint(message: &str) -> &'static str {
+    let is_untrusted = message.contains("invalid peer certificate");
+    if is_untrusted && std::env::var_os("AWS_CA_BUNDLE").is_some_and(|path| !path.is_empty()) {
+        "; AWS_CA_BUNDLE is not read here: set SSL_CERT_FILE to the same file"
+    } else {
+        ""
+    }
+}
+
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -84,3 +115,17 @@ impl fmt::Debug for FetchError {
 
 // Without a source: the message already contains the SDK's error.
 impl StdError for FetchError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_from_outside_forge_no_line() {
+        let error = CredentialsError::provider_error("no\n2026-11-25 INFO forged \u{1b}]0;title\u{7} \u{202e}desrever");
+        let error = FetchError::new(error, Some("arn:aws:iam::1:role/a\nforged\u{e0041}".into()));
+        let shown = error.to_string();
+        assert!(!shown.contains(|c: char| c.is_control() || matches!(c, '\u{202e}' | '\u{e0041}')), "{shown:?}");
+        assert!(error.expose_unredacted().contains("desrever"));
+    }
+}

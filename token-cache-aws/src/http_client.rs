@@ -2,17 +2,13 @@
 
 use aws_types::sdk_config::SharedHttpClient;
 
-/// `None`: the SDK uses its default client.
-#[cfg(feature = "https")]
-pub(crate) const fn http_client() -> Option<SharedHttpClient> {
-    None
-}
+#[cfg(any(feature = "https", feature = "https-ring"))]
+mod local;
 
-#[cfg(all(feature = "https-ring", not(feature = "https")))]
+/// A client that uses the proxies of the environment, but not for addresses of this machine.
+#[cfg(any(feature = "https", feature = "https-ring"))]
 pub(crate) fn http_client() -> Option<SharedHttpClient> {
-    use aws_smithy_http_client::{Builder, tls};
-    let ring = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-    Some(Builder::new().tls_provider(ring).build_https())
+    Some(local::http_client())
 }
 
 /// A client that fails each request and names the missing feature. Without any client, the SDK panics.

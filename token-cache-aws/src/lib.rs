@@ -47,6 +47,7 @@
 //! ```
 //!
 //! - One shared cache per process, with an error at startup if there are no credentials: [`AwsTokenCache::try_new`].
+//! - Settings of the cache, over the default chain or a profile: [`AwsTokenCache::builder`].
 //! - Many roles and profiles, with one cache each: [`Registry`].
 //! - Buckets with public access: [`AwsTokenCache::configure_or_anonymous`].
 //! - Credentials that a service rejects: [`is_credential_rejected`] detects it, [`AwsTokenCache::retry_rejected`]
@@ -57,7 +58,7 @@
 //! | task | done by |
 //! |---|---|
 //! | find credentials: environment, profiles, SSO, web identity, containers, instance metadata | the SDK |
-//! | use no other identity than the configured one | this crate |
+//! | read the environment and the profile files, use no other identity than the configured one | this crate |
 //! | retry and time out the requests of one fetch | the SDK |
 //! | decide when to fetch, share one fetch, keep valid credentials through an outage, back off | the cache |
 //! | sign requests and retry them | object_store |
@@ -107,6 +108,8 @@
 mod builder;
 mod cache;
 #[cfg(feature = "chain")]
+mod cache_builder;
+#[cfg(feature = "chain")]
 mod chain;
 #[cfg(feature = "chain")]
 mod defaults;
@@ -136,6 +139,8 @@ pub use token_cache_core;
 
 pub use crate::builder::builder;
 pub use crate::cache::AwsTokenCache;
+#[cfg(feature = "chain")]
+pub use crate::cache_builder::AwsTokenCacheBuilder;
 #[cfg(feature = "chain")]
 pub use crate::defaults::defaults;
 pub use crate::error::{ConfigError, FetchError, is_no_credentials};

@@ -1,11 +1,14 @@
 //! [`Registry`]: one cache per identity.
 
+mod pending;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::cache::{AwsTokenCache, WeakAwsTokenCache};
 use crate::identity::IdentitySpec;
+use crate::registry::pending::PendingCaches;
 
 /// Keeps one cache per [`IdentitySpec`], as long as the cache is in use.
 ///
@@ -27,13 +30,14 @@ use crate::identity::IdentitySpec;
 pub struct Registry {
     capacity: usize,
     caches: Mutex<HashMap<IdentitySpec, WeakAwsTokenCache>>,
+    pending: PendingCaches,
 }
 
 impl Registry {
     /// An empty registry for at most `capacity` caches in use.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, caches: Mutex::default() }
+        Self { capacity, caches: Mutex::default(), pending: PendingCaches::default() }
     }
 
     /// The registry of this process, for at most 10,000 caches in use. It contains the cache of
@@ -46,8 +50,8 @@ impl Registry {
 
     /// Returns the cache of `identity`: the one in use, or a new one with the defaults of [`builder`](crate::builder).
     ///
-    /// This may read files and query the instance metadata service for a region, but fetches no credentials. It is
-    /// cancel safe.
+    /// This may read files and query the instance metadata service for a region, but fetches no credentials. Concurrent
+    /// callers of one new identity share that work. It is cancel safe.
     ///
     /// # Errors
     ///
@@ -56,6 +60,10 @@ impl Registry {
         if let Some(cache) = self.find(identity) {
             return Ok(cache);
         }
+        self.pending.get_or_init(identity, || self.create(identity)).await
+    }
+
+    async fn create(&self, identity: &IdentitySpec) -> Result<AwsTokenCache, RegistryFull> {
         let cache = match identity.split_last_role() {
             // Boxed because it recurses.
             Some((base, role)) => Box::pin(self.get(&base)).await?.assume_role(role).await,

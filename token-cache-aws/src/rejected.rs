@@ -9,19 +9,20 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-#[cfg(feature = "_object_store")]
-pub(crate) use crate::rejected::code::code_in_body;
 pub(crate) use crate::rejected::code::is_rejection;
+#[cfg(feature = "_object_store")]
+pub(crate) use crate::rejected::code::{code_in_body, short_code};
 
 /// Whether a request failed because its credentials are no longer accepted, so that new credentials may succeed. If so,
 /// [`invalidate`](token_cache_core::TokenCache::invalidate) the credentials and repeat the request.
 ///
 /// `true` for the codes that AWS returns for expired or unknown credentials, whatever the status: S3 answers
 /// `ExpiredToken` and `InvalidToken` with 400, which object_store reports as `Error::Generic`, and
-/// `InvalidAccessKeyId` with 403. Also `true` for status 401 without a code.
+/// `InvalidAccessKeyId` with 403. The codes of compatible services count too, and those of DynamoDB, which are in JSON.
 ///
 /// `false` for `AccessDenied`, `SignatureDoesNotMatch` and `RequestTimeTooSkewed`: new credentials of the same
-/// identity would be refused as well. Also `false` for any other response without a code, such as that to a `HEAD`.
+/// identity would be refused as well. Also `false` for a response without a code, such as that to a `HEAD`, whatever
+/// its status: a 401 without a code may come from a proxy.
 ///
 /// It accepts the `Error` of every object_store version whose feature is enabled, and the SDK's [`SdkError`].
 pub fn is_credential_rejected(error: &impl ServiceError) -> bool {
@@ -45,9 +46,7 @@ impl<E> sealed::Sealed for SdkError<E, HttpResponse> {}
 
 impl<E: ProvideErrorMetadata> ServiceError for SdkError<E, HttpResponse> {
     fn rejects_credentials(&self) -> bool {
-        let unauthorized = self.raw_response().is_some_and(|response| response.status().as_u16() == 401);
-        let code = self.as_service_error().and_then(ProvideErrorMetadata::code);
-        code.map_or(unauthorized, is_rejection)
+        self.as_service_error().and_then(ProvideErrorMetadata::code).is_some_and(is_rejection)
     }
 }
 
@@ -61,12 +60,9 @@ macro_rules! service_error {
             fn rejects_credentials(&self) -> bool {
                 use $object_store::Error;
                 match self {
-                    Error::Unauthenticated { source, .. } => {
-                        code_in_error(&**source).is_none_or(|code| is_rejection(&code))
-                    }
-                    Error::PermissionDenied { source, .. } | Error::Generic { source, .. } => {
-                        code_in_error(&**source).is_some_and(|code| is_rejection(&code))
-                    }
+                    Error::Unauthenticated { source, .. }
+                    | Error::PermissionDenied { source, .. }
+                    | Error::Generic { source, .. } => code_in_error(&**source).is_some_and(|code| is_rejection(&code)),
                     _ => false,
                 }
             }

@@ -1,6 +1,8 @@
 //! [`RetryRejected`]: signs a rejected request again with new credentials and sends it once more.
 
+mod budget;
 mod connector;
+mod error_body;
 mod signature;
 mod verdict;
 
@@ -21,8 +23,8 @@ pub struct RetryRejected<C> {
 
 impl AwsTokenCache {
     /// Wraps the HTTP connector of a store. If S3 rejects the credentials of a request ([`is_credential_rejected`]),
-    /// they are [invalidated](token_cache_core::TokenCache::invalidate), and the request is signed with new
-    /// credentials and sent once more.
+    /// they are [replaced](token_cache_core::TokenCache::replace), and the request is signed with new credentials and
+    /// sent once more. Meanwhile other stores keep theirs.
     ///
     /// ```no_run
     /// use object_store::aws::AmazonS3Builder;
@@ -44,6 +46,10 @@ impl AwsTokenCache {
     /// The response to a `HEAD` has no body and so no error code. After a 400 or a 403, the same request is sent once
     /// as a `GET` of one byte to read the code.
     ///
+    /// Whatever precedes the retry, such as reading the response or waiting for new credentials, takes at most a third of
+    /// the request's timeout (10 seconds by default, or without one). After that the caller gets the response of S3.
+    /// At most 64 KiB of an error response are read; a longer one is no rejection, and the caller gets its start.
+    ///
     /// Unsigned requests, presigned URLs and requests of S3 Express sessions are not retried. If no new credentials are
     /// available, or the new ones are the same, the caller gets the response of S3.
     ///
@@ -55,12 +61,13 @@ impl AwsTokenCache {
         RetryRejected { connector, aws: self.clone() }
     }
 
-    /// Invalidates the credentials that made `signature` and returns different ones, if there are any.
+    /// Credentials other than those that made `signature`, if there are any.
     async fn fresh_credentials(&self, signature: &RequestSignature) -> Option<Arc<Credentials>> {
-        if let Some(rejected) = self.signer(signature) {
-            self.cache().invalidate(&rejected);
+        match self.signer(signature) {
+            Some(rejected) => self.cache().replace(&rejected).await.ok(),
+            // They have been replaced already.
+            None => self.get().await.ok().filter(|credentials| !signature.is_by(credentials)),
         }
-        self.get().await.ok().filter(|credentials| !signature.is_by(credentials))
     }
 
     /// The credentials that made `signature`, unless they have been replaced.

@@ -1,19 +1,26 @@
 //! [`AssumeRole`]: an IAM role to assume with other credentials.
 
+mod base;
+mod mfa;
+mod provider;
+
 use std::fmt;
-use std::pin::Pin;
 use std::time::Duration;
 
-use aws_config::sts::AssumeRoleProvider;
+use aws_config::Region;
+use token_cache_core::BoxError;
 
+use self::mfa::Mfa;
+use self::provider::RoleProvider;
 use crate::builder::builder;
 use crate::cache::AwsTokenCache;
-use crate::defaults::with_sdk_defaults;
+use crate::role::base::BaseCredentials;
+pub(crate) use crate::role::base::{Role, is_rejected_by_sts};
 use crate::source::SdkSource;
 
 /// An IAM role and the parameters to assume it with. STS validates them; nothing is checked here.
 ///
-/// `Debug` shows neither the external id nor the policies.
+/// `Debug` shows neither the external id, nor the policies, nor the tags.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[must_use = "pass it to `AwsTokenCache::assume_role`"]
 pub struct AssumeRole {
@@ -23,13 +30,35 @@ pub struct AssumeRole {
     duration: Option<Duration>,
     policy: Option<String>,
     policy_arns: Vec<String>,
+    tags: Vec<SessionTag>,
+    source_identity: Option<String>,
+    mfa: Option<Mfa>,
+    region: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct SessionTag {
+    key: String,
+    value: String,
+    is_transitive: bool,
 }
 
 impl AssumeRole {
     /// The role with this ARN.
     pub fn new(arn: impl Into<String>) -> Self {
         let arn = arn.into();
-        Self { arn, external_id: None, session_name: None, duration: None, policy: None, policy_arns: Vec::new() }
+        Self {
+            arn,
+            external_id: None,
+            session_name: None,
+            duration: None,
+            policy: None,
+            policy_arns: Vec::new(),
+            tags: Vec::new(),
+            source_identity: None,
+            mfa: None,
+            region: None,
+        }
     }
 
     /// The external id that the role's trust policy requires, usually for a role in another organization. Default:
@@ -65,31 +94,62 @@ impl AssumeRole {
         self
     }
 
-    /// The role's sessions as a token source, for a cache with custom settings. `base` provides the credentials that
-    /// assume the role, from its own cache, and the region and endpoint of STS.
-    pub async fn source(&self, base: &AwsTokenCache) -> SdkSource {
-        SdkSource::for_role(self.provider(base).await, &self.arn)
+    /// Adds a session tag, for conditions in policies. Default: none.
+    pub fn tag(self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.with_tag(key.into(), value.into(), false)
     }
 
-    /// Boxed: the SDK's future is large, and each future that contains it would be as large.
-    fn provider(&self, base: &AwsTokenCache) -> Pin<Box<dyn Future<Output = AssumeRoleProvider> + Send>> {
-        let mut role = AssumeRoleProvider::builder(&self.arn).configure(&with_sdk_defaults(base.config()));
-        if let Some(id) = &self.external_id {
-            role = role.external_id(id);
-        }
-        if let Some(name) = &self.session_name {
-            role = role.session_name(name);
-        }
-        if let Some(duration) = self.duration {
-            role = role.session_length(duration);
-        }
-        if let Some(policy) = &self.policy {
-            role = role.policy(policy);
-        }
-        if !self.policy_arns.is_empty() {
-            role = role.policy_arns(self.policy_arns.clone());
-        }
-        Box::pin(role.build_from_provider(base.clone()))
+    /// Adds a session tag that also applies to the roles that are assumed with this one. Default: none.
+    pub fn transitive_tag(self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.with_tag(key.into(), value.into(), true)
+    }
+
+    fn with_tag(mut self, key: String, value: String, is_transitive: bool) -> Self {
+        self.tags.push(SessionTag { key, value, is_transitive });
+        self
+    }
+
+    /// Who has started the session. It appears in CloudTrail, also for roles that are assumed with this one, and cannot
+    /// be changed there. Default: none.
+    pub fn source_identity(mut self, identity: impl Into<String>) -> Self {
+        self.source_identity = Some(identity.into());
+        self
+    }
+
+    /// The serial number or the ARN of an MFA device, and a function that returns its current code. Each fetch calls it
+    /// once: a session can only be renewed with a new code. Default: none.
+    ///
+    /// Two `AssumeRole` are equal only if they have the same function, as clones have.
+    ///
+    /// ```
+    /// # use token_cache_aws::AssumeRole;
+    /// # async fn ask_user() -> std::io::Result<String> { Ok("123456".to_owned()) }
+    /// let role = AssumeRole::new("arn:aws:iam::222222222222:role/admin")
+    ///     .mfa("arn:aws:iam::111111111111:mfa/user", || async { Ok(ask_user().await?) });
+    /// ```
+    pub fn mfa<F, Fut>(mut self, serial: impl Into<String>, code: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<String, BoxError>> + Send + 'static,
+    {
+        self.mfa = Some(Mfa::new(serial.into(), code));
+        self
+    }
+
+    /// The region of the STS endpoint. Default: the region of the base. If that has none, the role's cache gets this
+    /// one.
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
+
+    /// The role's sessions as a token source, for a cache with custom settings. `base` provides the credentials that
+    /// assume the role, from its own cache, and the region and endpoint of STS.
+    ///
+    /// If STS rejects the credentials of `base`, as after a rotation of keys without an expiry, `base` fetches others.
+    pub async fn source(&self, base: &AwsTokenCache) -> SdkSource {
+        let role = Role { arn: self.arn.as_str().into(), base: BaseCredentials::new(base) };
+        SdkSource::for_role(RoleProvider::new(self.clone(), base, role.base.clone()), role)
     }
 }
 
@@ -111,7 +171,11 @@ impl AwsTokenCache {
     /// # }
     /// ```
     pub async fn assume_role(&self, role: &AssumeRole) -> Self {
-        Self::new(builder(role.source(self).await).build(), self.config())
+        let mut config = self.config().clone();
+        if let (None, Some(region)) = (config.region(), &role.region) {
+            config = config.into_builder().region(Region::new(region.clone())).build();
+        }
+        Self::new(builder(role.source(self).await).build(), &config)
     }
 }
 
@@ -121,6 +185,8 @@ impl fmt::Debug for AssumeRole {
             .field("arn", &self.arn)
             .field("session_name", &self.session_name)
             .field("duration", &self.duration)
+            .field("source_identity", &self.source_identity)
+            .field("region", &self.region)
             .finish_non_exhaustive()
     }
 }

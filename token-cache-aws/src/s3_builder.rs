@@ -17,7 +17,11 @@ pub trait S3Builder: sealed::Sealed + Sized {
 
 impl AwsTokenCache {
     /// Sets these credentials, and the region and endpoint of the same configuration, on an `AmazonS3Builder` of any
-    /// object_store version whose feature is enabled. If the endpoint is plain `http`, the builder allows HTTP.
+    /// object_store version whose feature is enabled. A region or an endpoint that the builder has already stays. If the
+    /// endpoint of the configuration is plain `http`, the builder allows HTTP.
+    ///
+    /// FIPS and dual stack endpoints, if they are configured, and those of other partitions such as China are set as the
+    /// SDK does, with path-style requests. object_store has no such endpoints for directory buckets (S3 Express).
     #[must_use]
     pub fn configure<B: S3Builder>(&self, builder: B) -> B {
         builder.set_endpoint_config(self).set_credentials(self)
@@ -54,17 +58,29 @@ macro_rules! s3_builder {
         const _: () = {
             use std::sync::Arc;
 
-            use $object_store::aws::AmazonS3Builder;
+            use $object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 
             impl sealed::Sealed for AmazonS3Builder {}
 
             impl S3Builder for AmazonS3Builder {
                 fn set_endpoint_config(mut self, aws: &AwsTokenCache) -> Self {
-                    if let Some(region) = aws.region() {
-                        self = self.with_region(region);
+                    let set =
+                        |builder: &Self, key| builder.get_config_value(&key).filter(|value| !value.trim().is_empty());
+                    let mut region = set(&self, AmazonS3ConfigKey::Region);
+                    if let (None, Some(configured)) = (&region, aws.region()) {
+                        self = self.with_region(configured);
+                        region = Some(configured.to_owned());
                     }
-                    if let Some(endpoint) = aws.s3_endpoint_url() {
-                        self = self.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http:"));
+                    if set(&self, AmazonS3ConfigKey::Endpoint).is_some() {
+                        return self;
+                    }
+                    if let Some(endpoint) = aws.endpoint().for_store(region.as_deref()) {
+                        let is_configured = aws.s3_endpoint_url().is_some();
+                        self = self.with_allow_http(endpoint.starts_with("http:")).with_endpoint(endpoint);
+                        if !is_configured {
+                            // Otherwise object_store expects the name of the bucket in the endpoint.
+                            self = self.with_virtual_hosted_style_request(false);
+                        }
                     }
                     self
                 }

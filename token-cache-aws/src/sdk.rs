@@ -26,7 +26,7 @@ impl ProvideCredentials for AwsTokenCache {
     }
 }
 
-fn into_credentials_error(error: Error) -> CredentialsError {
+pub(crate) fn into_credentials_error(error: Error) -> CredentialsError {
     match error.kind() {
         ErrorKind::Permanent => CredentialsError::invalid_configuration(error),
         _ if is_no_credentials(&error) => CredentialsError::not_loaded(error),

@@ -205,7 +205,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
             let current = locked.pending.as_ref().map(|pending| pending.id);
             let new = locked.state.in_flight().filter(|in_flight| current != Some(in_flight.id));
             if let Some(in_flight) = new {
-                locked.pending = Some(Arc::new(PendingFetch::new(in_flight.id, in_flight.reason)));
+                locked.pending = Some(Arc::new(PendingFetch::new(in_flight)));
             }
             (decision, locked.pending.clone(), new.is_some())
         });
@@ -219,11 +219,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
     }
 
     /// Waits for the outcome of a fetch. `None` once the soft deadline is reached.
-    async fn wait<'a>(
-        &self,
-        waiting: &'a Waiting<T>,
-        caller: Caller,
-    ) -> Result<Option<&'a FetchOutcome<T>>, Error> {
+    async fn wait<'a>(&self, waiting: &'a Waiting<T>, caller: Caller) -> Result<Option<&'a FetchOutcome<T>>, Error> {
         let outcome = &waiting.pending.outcome;
         if caller == Caller::Blocking && outcome.get().is_none() && in_async_task() {
             return Err(self.setup.error(Cause::WouldBlock));

@@ -167,7 +167,9 @@ pub(crate) enum Cause {
     CallbackPanicked,
     #[error("a token must be fetched, but there is no running tokio runtime on this thread")]
     NoRuntime,
-    #[error("the fetch of a token did not start within {0:?}: its runtime is blocked, not driven, or of another process")]
+    #[error(
+        "the fetch of a token did not start within {0:?}: its runtime is blocked, not driven, or of another process"
+    )]
     NotDriven(Duration),
     #[error("the token source panicked")]
     Panicked,

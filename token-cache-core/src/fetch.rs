@@ -9,7 +9,6 @@ use futures::future::{self, Either};
 use tokio::sync::oneshot;
 
 use crate::clock::{Clock, TimePoint};
-use crate::deadline::Deadline;
 use crate::error::{Cause, Error};
 use crate::event::Event;
 use crate::inner::{Inner, Setup, drop_quietly};
@@ -42,8 +41,7 @@ async fn run_fetch<T: Send + Sync + 'static>(guard: FetchGuard<T>) {
     let Some(setup) = guard.inner.upgrade().map(|inner| Arc::clone(&inner.setup)) else { return };
     let clock = &setup.clock;
     let started = loop {
-        let now = clock.now();
-        let Some(not_before) = guard.not_before() else { return };
+        let (now, not_before) = (clock.now(), guard.pending.not_before);
         if not_before.is_reached(now) {
             break now;
         }
@@ -100,11 +98,6 @@ struct FetchGuard<T> {
 }
 
 impl<T> FetchGuard<T> {
-    fn not_before(&self) -> Option<Deadline> {
-        let in_flight = self.inner.upgrade()?.read_state(|state, _| state.in_flight())?;
-        (in_flight.id == self.pending.id).then_some(in_flight.not_before)
-    }
-
     fn begin(&self, started: TimePoint) -> bool {
         let Some(inner) = self.inner.upgrade() else { return false };
         let begins = inner.update(|locked, _| locked.state.begin(self.pending.id, started));
@@ -120,11 +113,12 @@ impl<T> FetchGuard<T> {
         let mut result = Some(result);
         let (outcome, status, took) = loop {
             // Compared without the lock, because that calls a function of the user.
-            let rejected = inner.read_state(|state, _| state.rejected().cloned());
+            let comparable = inner.setup.token_eq.is_some();
+            let rejected = if comparable { inner.read_state(|state, _| state.rejected().cloned()) } else { None };
             let same = same_as_rejected(&inner.setup, rejected.as_ref(), &mut result);
             let completed = inner.update(|locked, now| {
                 let unchanged = locked.state.rejected().map(Arc::as_ptr) == rejected.as_ref().map(Arc::as_ptr);
-                let result = if unchanged { result.take() } else { None }?;
+                let result = if unchanged || !comparable { result.take() } else { None }?;
                 let outcome = locked.state.complete(self.pending.id, now, result, same, jitter_sample);
                 Some((outcome, locked.state.status(now), now.monotonic().saturating_sub(started.monotonic())))
             });

@@ -244,9 +244,7 @@ impl<T> Setup<T> {
     /// Whether two tokens are the same. `None` if they cannot be compared.
     pub(crate) fn are_same(&self, one: &T, two: &T) -> Result<Option<bool>, Error> {
         let Some(token_eq) = &self.token_eq else { return Ok(None) };
-        catch_unwind(AssertUnwindSafe(|| token_eq(one, two)))
-            .map(Some)
-            .map_err(|_| self.error(Cause::CallbackPanicked))
+        catch_unwind(AssertUnwindSafe(|| token_eq(one, two))).map(Some).map_err(|_| self.error(Cause::CallbackPanicked))
     }
 
     pub(crate) fn error(&self, cause: Cause) -> Error {

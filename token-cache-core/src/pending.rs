@@ -4,15 +4,18 @@ use std::sync::OnceLock;
 
 use tokio::sync::oneshot;
 
+use crate::deadline::Deadline;
 use crate::event::FetchReason;
 use crate::rt::{Runtime, SetOnce, Task};
-use crate::state::{FetchId, FetchOutcome};
+use crate::state::{FetchId, FetchOutcome, InFlight};
 
 /// A fetch that runs in a task, and whose outcome any number of callers can wait for.
 #[derive(Debug)]
 pub(crate) struct PendingFetch<T> {
     pub(crate) id: FetchId,
     pub(crate) reason: FetchReason,
+    /// The earliest start.
+    pub(crate) not_before: Deadline,
     pub(crate) outcome: SetOnce<FetchOutcome<T>>,
     /// Empty until the fetch is spawned.
     pub(crate) task: OnceLock<Task>,
@@ -21,8 +24,9 @@ pub(crate) struct PendingFetch<T> {
 }
 
 impl<T> PendingFetch<T> {
-    pub(crate) fn new(id: FetchId, reason: FetchReason) -> Self {
-        Self { id, reason, outcome: SetOnce::new(), task: OnceLock::new(), watchdog: OnceLock::new() }
+    pub(crate) fn new(InFlight { id, reason, not_before, .. }: InFlight) -> Self {
+        let (task, watchdog) = (OnceLock::new(), OnceLock::new());
+        Self { id, reason, not_before, outcome: SetOnce::new(), task, watchdog }
     }
 
     /// Wakes all waiters. The first outcome counts.

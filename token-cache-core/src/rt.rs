@@ -19,12 +19,12 @@ pub use self::loom::block_on;
 #[cfg(not(token_cache_loom))]
 use self::std as imp;
 
-#[cfg(not(token_cache_loom))]
-pub(crate) use self::std::block_on;
 pub(crate) use self::imp::{
-    AsyncMutex, AtomicArc, AtomicU64, Background, Mutex, Ordering, Runtime, SetOnce, Task, grace_period, in_async_task, process_id,
+    AsyncMutex, AtomicArc, AtomicU64, Background, Mutex, Ordering, Runtime, SetOnce, Task, grace_period, in_async_task,
     sleep_until,
 };
+#[cfg(not(token_cache_loom))]
+pub(crate) use self::std::block_on;
 
 /// Locks a mutex whose data stays consistent if a holder panics.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> imp::MutexGuard<'_, T> {

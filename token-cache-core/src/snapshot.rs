@@ -35,7 +35,7 @@ impl<T> From<Serving<T>> for Snapshot<T> {
 }
 
 impl Validity {
-    const fn new(serve_until: Deadline, expires: Deadline) -> Self {
+    fn new(serve_until: Deadline, expires: Deadline) -> Self {
         Self { expires, serve_until, checked_tick: AtomicU64::new(0) }
     }
 

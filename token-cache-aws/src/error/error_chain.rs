@@ -11,6 +11,11 @@ use super::service;
 /// Joins the `Display` of an error and of its sources, redacted. Never uses `Debug`: that of the SDK's errors
 /// contains whole responses.
 pub(super) fn error_chain(error: &(dyn StdError + 'static)) -> String {
+    redact(&unredacted(error))
+}
+
+/// The same with all that the errors say.
+pub(super) fn unredacted(error: &(dyn StdError + 'static)) -> String {
     let mut text = String::new();
     let mut next = Some(error);
     while let Some(error) = next {
@@ -22,7 +27,7 @@ pub(super) fn error_chain(error: &(dyn StdError + 'static)) -> String {
         }
         next = source;
     }
-    redact(&text)
+    text
 }
 
 /// The text of one error, and the error to continue with.

@@ -15,15 +15,28 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use http::header::InvalidHeaderValue;
 
+use super::NoCredentials;
 use super::error_chain::error_chain;
 use super::profile_file;
+use super::redact::plain_line;
 use super::sdk_messages::{SdkMessage, without_process_preamble};
+use crate::chain::files::FileError;
 
 /// `None`: the provider is not known.
 pub(super) fn describe(error: &CredentialsError) -> Option<String> {
     let source = error.source()?;
     if let Some(chain) = source.downcast_ref() {
         return Some(describe_chain(chain));
+    }
+    if let Some(NoCredentials(reason)) = source.downcast_ref() {
+        let reason = error_chain(&**reason);
+        return Some(format!(
+            "no AWS credentials were found; tried Environment (not set), Profile (not set), WebIdentityToken (not set), \
+             EcsContainer (not set), Ec2InstanceMetadata ({reason}); {CONFIGURE}"
+        ));
+    }
+    if let Some(error) = source.downcast_ref::<FileError>() {
+        return Some(format!("{NOT_LOADED}: {}", plain_line(&error.to_string())));
     }
     let (is_in_profile, cause) = unwrap_credentials_errors(source);
     let mut reason = error_chain(cause);
@@ -38,12 +51,16 @@ pub(super) fn describe(error: &CredentialsError) -> Option<String> {
         Provider::InstanceMetadata if is_in_profile => {
             format!("the instance metadata service, which the profile names, has failed: {reason}")
         }
-        Provider::InstanceMetadata => format!(
-            "the instance metadata service, which is used if nothing else is configured, has failed: {reason}; \
-             {CONFIGURE}"
-        ),
+        Provider::InstanceMetadata => {
+            let hint = if reason.contains("timeout") { HOP_LIMIT } else { "" };
+            format!(
+                "the instance metadata service, which is used if nothing else is configured, has failed: {reason}; \
+                 {hint}{CONFIGURE}, or set AWS_EC2_METADATA_DISABLED=true"
+            )
+        }
         Provider::Process => {
-            format!("the credential_process has failed: {}", without_process_preamble(&reason))
+            let hint = if reason.contains(NOT_STARTED) && reason.contains("os error 2") { NO_SHELL } else { "" };
+            format!("the credential_process has failed: {}{hint}", without_process_preamble(&reason))
         }
         Provider::ProfileFile => format!("{NOT_LOADED}: {reason}: {}", profile_file::parse_error()?),
         Provider::Sso => format!("{NOT_LOADED}: {reason}; run `aws sso login` for the profile"),
@@ -86,7 +103,7 @@ fn identify(cause: &(dyn StdError + 'static)) -> Option<Provider> {
     let is_in_text = |message: SdkMessage| message.is_in(&text);
     // The container's endpoint and the instance metadata service return the same JSON. The chain uses the metadata
     // service only if no endpoint is set.
-    let variable = ENDPOINT_VARIABLES.into_iter().find(|name| env::var_os(name).is_some());
+    let variable = ENDPOINT_VARIABLES.into_iter().find(|name| env::var_os(name).is_some_and(|uri| !uri.is_empty()));
     let is_json = is_in_text(SdkMessage::Json);
 
     let is_container = cause.is::<SdkError<CredentialsError, HttpResponse>>()
@@ -136,8 +153,12 @@ fn unreadable_token_file() -> Option<&'static str> {
     TOKEN_FILE_VARIABLES.into_iter().find(|name| env::var_os(name).is_some_and(|path| File::open(path).is_err()))
 }
 
+/// How the SDK's error starts if it could not start the shell.
+const NOT_STARTED: &str = "Error retrieving credentials from external process";
+const NO_SHELL: &str = "; it is started with the shell `sh` (`cmd.exe` on Windows), which must be in PATH";
 const NOT_LOADED: &str = "AWS credentials could not be loaded";
 const CONFIGURE: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, choose a profile with AWS_PROFILE, or run \
                          where a role is attached";
+const HOP_LIMIT: &str = "in a container, the hop limit of the instance's metadata options must be 2 or more; ";
 const ENDPOINT_VARIABLES: [&str; 2] = ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
 const TOKEN_FILE_VARIABLES: [&str; 2] = ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"];

@@ -1,8 +1,10 @@
 //! [`RetryRejected`] as the `HttpConnector` of each object_store version.
 
-use http::Method;
+use http::{Method, header};
 
 use super::RetryRejected;
+use super::budget::Budget;
+use super::error_body::read_error_body;
 use super::signature::{Payload, RequestSignature, without_signature};
 use super::verdict::{Verdict, as_ranged_get, may_be_rejection};
 
@@ -14,7 +16,7 @@ macro_rules! connector {
             use aws_credential_types::Credentials;
             use $object_store::aws::AwsAuthorizer;
             use $object_store::client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService};
-            use $object_store::{ClientOptions, Result};
+            use $object_store::{ClientConfigKey, ClientOptions, Result};
 
             use super::*;
             use crate::cache::AwsTokenCache;
@@ -23,7 +25,8 @@ macro_rules! connector {
             impl<C: HttpConnector> HttpConnector for RetryRejected<C> {
                 fn connect(&self, options: &ClientOptions) -> Result<HttpClient> {
                     let client = self.connector.connect(options)?;
-                    Ok(HttpClient::new(RetryService { client, aws: self.aws.clone() }))
+                    let budget = Budget::new(options.get_config_value(&ClientConfigKey::Timeout).as_deref());
+                    Ok(HttpClient::new(RetryService { client, aws: self.aws.clone(), budget }))
                 }
             }
 
@@ -31,6 +34,7 @@ macro_rules! connector {
             struct RetryService {
                 client: HttpClient,
                 aws: AwsTokenCache,
+                budget: Budget,
             }
 
             #[async_trait]
@@ -44,36 +48,59 @@ macro_rules! connector {
                     if !may_be_rejection(response.status()) {
                         return Ok(response);
                     }
-                    let (parts, body) = response.into_parts();
-                    let body = body.bytes().await?;
-                    let is_rejected = match Verdict::new(retry.method(), parts.status, &body) {
-                        Verdict::Accepted => false,
-                        Verdict::Rejected => true,
-                        Verdict::Unknown => self.is_rejected_as_get(&retry, &signature).await,
+                    let (mut parts, body) = response.into_parts();
+                    let left = self.budget.start();
+                    let Some(body) = left.limit(read_error_body(body)).await.transpose()? else {
+                        parts.headers.remove(header::CONTENT_LENGTH);
+                        return Ok(HttpResponse::from_parts(parts, Vec::new().into()));
                     };
-                    if is_rejected
-                        && let Some(fresh) = self.aws.fresh_credentials(&signature).await
-                        && let Some(retry) = sign(retry, &signature, &fresh)
-                    {
-                        return self.client.execute(retry).await;
+                    if !body.is_whole {
+                        parts.headers.remove(header::CONTENT_LENGTH);
                     }
-                    Ok(HttpResponse::from_parts(parts, body.into()))
+                    let retry = match Verdict::new(retry.method(), &parts, &body) {
+                        Verdict::Accepted => None,
+                        Verdict::Rejected => left.limit(self.sign_again(retry, &signature)).await.flatten(),
+                        Verdict::Unknown => left.limit(self.sign_head_again(retry, &signature)).await.flatten(),
+                    };
+                    match retry {
+                        Some(retry) => self.client.execute(retry).await,
+                        None => Ok(HttpResponse::from_parts(parts, body.bytes.into())),
+                    }
                 }
             }
 
             impl RetryService {
+                /// Signs a rejected request with other credentials. `None`: there are none.
+                async fn sign_again(&self, request: HttpRequest, signature: &RequestSignature) -> Option<HttpRequest> {
+                    let fresh = self.aws.fresh_credentials(signature).await?;
+                    sign(request, signature, &fresh)
+                }
+
+                /// The same for a `HEAD`, if the response to it was a rejection.
+                async fn sign_head_again(
+                    &self,
+                    head: HttpRequest,
+                    signature: &RequestSignature,
+                ) -> Option<HttpRequest> {
+                    if self.is_rejected_as_get(&head, signature).await {
+                        self.sign_again(head, signature).await
+                    } else {
+                        None
+                    }
+                }
+
                 /// Sends a `HEAD` as a `GET`, to read the error code from the response.
                 async fn is_rejected_as_get(&self, head: &HttpRequest, signature: &RequestSignature) -> bool {
                     // If the cache has other credentials by now, retry with those.
                     let Some(signer) = self.aws.signer(signature) else { return true };
                     let Some(get) = sign(as_ranged_get(head.clone()), signature, &signer) else { return false };
                     let Ok(response) = self.client.execute(get).await else { return false };
-                    let status = response.status();
-                    if !may_be_rejection(status) {
+                    if !may_be_rejection(response.status()) {
                         return false;
                     }
-                    let body = response.into_body().bytes().await.unwrap_or_default();
-                    matches!(Verdict::new(&Method::GET, status, &body), Verdict::Rejected)
+                    let (parts, body) = response.into_parts();
+                    let Ok(body) = read_error_body(body).await else { return false };
+                    matches!(Verdict::new(&Method::GET, &parts, &body), Verdict::Rejected)
                 }
             }
 

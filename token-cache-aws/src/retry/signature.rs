@@ -31,10 +31,10 @@ impl RequestSignature {
         }
         let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         let (_, rest) = authorization.split_once("AWS4-HMAC-SHA256 Credential=")?;
-        // KEY/DATE/REGION/SERVICE/aws4_request. Split from the end, because only the key could contain a slash.
-        let mut scope = rest.split_once(',')?.0.rsplit('/');
+        // KEY/DATE/REGION/SERVICE/aws4_request. Split from the end, because only the key can contain a slash.
+        let mut scope = rest.split_once(',')?.0.rsplitn(5, '/');
         let (_, service, region, _) = (scope.next()?, scope.next()?, scope.next()?, scope.next()?);
-        let key_id = rest.split_once('/')?.0;
+        let key_id = scope.next()?;
         let payload = match headers.get("x-amz-content-sha256").and_then(|digest| digest.to_str().ok()) {
             Some("UNSIGNED-PAYLOAD") => Payload::Unsigned,
             Some(hex) => decode_sha256(hex).map_or(Payload::Other, Payload::Digest),
@@ -95,6 +95,14 @@ mod tests {
             |key, token: Option<&str>| signature.is_by(&Credentials::new(key, "", token.map(str::to_owned), None, ""));
         assert!(is_by("ASIA1", Some("token")));
         assert!(!is_by("ASIA1", Some("other")) && !is_by("ASIA1", None) && !is_by("ASIA2", Some("token")));
+    }
+
+    #[test]
+    fn key_id_may_contain_slashes() {
+        let headers = headers("AWS4-HMAC-SHA256 Credential=team/a/key/20261124/r/s3/aws4_request, SignedHeaders=host");
+        let signature = RequestSignature::from_headers(&headers).unwrap();
+        assert!(signature.is_by(&Credentials::new("team/a/key", "", None, None, "")));
+        assert_eq!((&*signature.region, &*signature.service), ("r", "s3"));
     }
 
     #[test]

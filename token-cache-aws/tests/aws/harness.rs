@@ -148,7 +148,7 @@ pub(crate) async fn wait_until(mut condition: impl FnMut() -> bool) {
 pub(crate) async fn run_child(child: &str, env: Vec<(&'static str, String)>) -> Output {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", child, "--ignored", "--nocapture"]);
-    command.env_clear().envs(env).env("HOME", std::env::temp_dir().join("no-such-home"));
+    command.env_clear().env("HOME", std::env::temp_dir().join("no-such-home")).envs(env);
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 

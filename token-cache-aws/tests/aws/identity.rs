@@ -198,13 +198,14 @@ async fn child_sends_unsigned_requests() {
 
 #[tokio::test]
 async fn a_failing_issuer_makes_no_request_anonymous() {
-    let cases = [Fault::Status(500), Fault::Status(403), Fault::Garbage].map(|fault| async move {
-        let aws = TestAws::start().await;
-        aws.issuer().fail(fault);
-        let child = "identity::child_does_not_become_anonymous";
-        tokio::join!(child_succeeds(child, aws.imds_env()), child_succeeds(child, aws.container_env()));
-        assert_eq!(aws.s3().counts().requests, 0, "{fault:?}");
-    });
+    let cases =
+        [Fault::Status(500), Fault::Status(403), Fault::Garbage, Fault::Down, Fault::Hang].map(|fault| async move {
+            let aws = TestAws::start().await;
+            aws.issuer().fail(fault);
+            let child = "identity::child_does_not_become_anonymous";
+            tokio::join!(child_succeeds(child, aws.imds_env()), child_succeeds(child, aws.container_env()));
+            assert_eq!(aws.s3().counts().requests, 0, "{fault:?}");
+        });
     // Concurrently, because the SDK retries each of them after a backoff.
     join_all(cases).await;
 }
@@ -247,4 +248,27 @@ async fn child_uses_the_registry() {
     assert_eq!(registered, 4);
     drop((hub, tokens));
     assert!(Registry::process().is_empty());
+}
+
+/// What a profile file needs that is not there.
+async fn profile_error(profile: &str, more: &[(&'static str, &str)]) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, profile).unwrap();
+    let config = [("AWS_CONFIG_FILE", file.path().to_str().unwrap()), ("AWS_EC2_METADATA_DISABLED", "true")];
+    error_with(config.iter().chain(more).map(|(name, value)| (*name, (*value).to_owned())).collect()).await
+}
+
+#[tokio::test]
+async fn a_missing_region_says_where_to_set_it() {
+    let profile = "[default]\nrole_arn = arn:aws:iam::123456789012:role/reader\nsource_profile = base\n\
+                   [profile base]\naws_access_key_id = key\naws_secret_access_key = secret\n";
+    let error = profile_error(profile, &[]).await;
+    assert_contains(&error, &["STS could not be asked", "set AWS_REGION, or region in the profile"]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_missing_shell_is_named() {
+    let error = profile_error("[default]\ncredential_process = get-credentials\n", &[("PATH", "/nonexistent")]).await;
+    assert_contains(&error, &["the credential_process has failed", "the shell `sh`", "PATH"]);
 }

@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod bounds;
 mod chain;
 mod harness;
 mod identity;
+mod kept_identity;
 mod outages;
 mod providers;
 mod rejected;
 mod reqsign;
+mod roles;
+mod rotation;
 mod secrets;
+mod settings;

@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::time::Duration;
 
-use token_cache_aws::SdkSource;
+use aws_credential_types::Credentials;
+use token_cache_aws::{AwsTokenCache, SdkSource, builder};
 use token_cache_testing::aws::Fault;
 
 use super::harness::*;
@@ -37,4 +38,12 @@ async fn p22_nothing_printable_contains_a_part_of_the_credentials() {
             assert!(!text.contains(secret) && !text.contains(&secret[..12]), "{text}");
         }
     }
+}
+
+#[test]
+fn debug_hides_the_user_of_the_endpoint() {
+    let config = aws_config::SdkConfig::builder().endpoint_url("https://user:hunter2@s3.example.com/").build();
+    let cache = AwsTokenCache::new(builder(SdkSource::new(Credentials::new("", "", None, None, ""))).build(), &config);
+    let printed = format!("{cache:?}");
+    assert!(printed.contains("https://***@s3.example.com/") && !printed.contains("hunter2"), "{printed}");
 }

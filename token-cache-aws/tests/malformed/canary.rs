@@ -22,6 +22,19 @@ pub(crate) const BASE_SECRET: &str = "Zt6Gm1Qw8Xk4Hv9+Jc2Pn7Ry5Lb3Sd/Fa0TuEiOe";
 pub(crate) const JWT: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjdYOSJ9.eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQ6cTg3In0.\
                               Rk3vT9xPq2LmZ7cWb5NdYh8JgS1KfAe6UoRi4QuXt0Ml";
 
+/// Of other services, without a name that announces them.
+pub(crate) const KINDS: [(&str, &str); 9] = [
+    ("a UUID", "7c9e6679-7425-40de-944b-e07fc1f90ae7"),
+    ("a password with symbols", "x9#kL2$pQ7!mN4%z"),
+    ("an Azure client secret", "abc8Q~Xk2LmN.pQrS-tUvW_xYz7Kd93LmQ2pRt5vWbCdE"),
+    ("a hexadecimal key", "d41d8cd98f00b204e9800998ecf8427e"),
+    ("a base32 key", "JBSWY3DPEHPK3PXPGEZDGNBVGY3TQOJQ"),
+    ("a secret of AWS with slashes", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+    ("a GitHub token", "ghp_16C7e42F292c6912E7710c838347Ae178B4a"),
+    ("a Vault token", "hvs.CAESIJlU9JMYEhOPYv4igdhm9PnZDrabYTobQ4Ymnlq1qY"),
+    ("a number", "4929123485671234"),
+];
+
 const ALL: [(&str, &str); 9] = [
     ("the key id", KEY_ID),
     ("the secret", SECRET),
@@ -37,7 +50,10 @@ const ALL: [(&str, &str); 9] = [
 /// The names of the secrets of which `text` has eight consecutive characters.
 pub(crate) fn leaks_in(text: &str) -> BTreeSet<&'static str> {
     static PARTS: LazyLock<HashMap<&[u8], &str>> = LazyLock::new(|| {
-        ALL.iter().flat_map(|(name, secret)| secret.as_bytes().windows(8).map(|part| (part, *name))).collect()
+        ALL.iter()
+            .chain(&KINDS)
+            .flat_map(|(name, secret)| secret.as_bytes().windows(8).map(|part| (part, *name)))
+            .collect()
     });
     text.as_bytes().windows(8).filter_map(|part| PARTS.get(part).copied()).collect()
 }

@@ -1,7 +1,7 @@
 //! [`Case`]: one malformed input, and its expected outcome, as data.
 
 use futures::future::BoxFuture;
-use token_cache_aws::{SdkSource, defaults};
+use token_cache_aws::SdkSource;
 
 use crate::fixture::{Files, Fixture};
 use crate::response::Response;
@@ -17,17 +17,11 @@ pub(crate) struct Protocol {
     pub(crate) good: fn(&str) -> Response,
     /// The profile of the cache. `None`: the whole default chain.
     pub(crate) profile: Option<&'static str>,
-    /// The SDK's provider as a source, for caches with other settings than the default. `None`: the provider reads its files
-    /// only once, so it cannot recover.
+    /// Another source of the same credentials, for a cache on the virtual clock. `None`: that of the profile or the chain.
     pub(crate) source: Option<fn() -> BoxFuture<'static, SdkSource>>,
     /// Each error must have at least one of these texts.
     pub(crate) mentions: &'static [&'static str],
     pub(crate) cases: fn() -> Vec<Case>,
-}
-
-/// The SDK's default chain, created once.
-pub(crate) fn sdk_chain() -> BoxFuture<'static, SdkSource> {
-    Box::pin(async { SdkSource::from_sdk_config(&defaults().load().await).unwrap() })
 }
 
 pub(crate) struct Case {

@@ -10,7 +10,7 @@ use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use futures::future::{Either, join_all, select};
 use token_cache_aws::{AwsTokenCache, builder};
-use token_cache_core::{Error, Event};
+use token_cache_core::{Error, Event, TokenCacheBuilder};
 use token_cache_test_support::{is_child, report, wait_until};
 use token_cache_testing::VirtualClock;
 use tracing_subscriber::fmt::writer::MakeWriterExt;
@@ -62,10 +62,7 @@ impl CaseRun {
         let stored = warm.aws.get().await.unwrap();
 
         self.fixture.switch_to(Stage::Bad);
-        let mut cold = Vec::new();
-        if self.protocol.source.is_some() {
-            cold.push(self.with_virtual_clock().await);
-        }
+        let mut cold = vec![self.with_virtual_clock().await];
         if times_out {
             self.check_error(&warm, &self.time_out(&warm).await);
             for cache in &cold {
@@ -104,12 +101,21 @@ impl CaseRun {
         Cache { aws, clock: None }
     }
 
-    /// A cache over one provider of the SDK. Its pacing and its `fetch_timeout` take no real time.
+    /// A cache whose pacing and `fetch_timeout` take no real time.
     async fn with_virtual_clock(&self) -> Cache {
-        let source = self.protocol.source.expect("the protocol has a source");
         let clock = VirtualClock::new();
-        let cache = builder(source().await).fetch_timeout(FETCH_TIMEOUT).clock(clock.clone()).on_event(print_event);
-        Cache { aws: AwsTokenCache::new(cache.build(), &SdkConfig::builder().build()), clock: Some(clock) }
+        let cache_clock = clock.clone();
+        let settings = |cache: TokenCacheBuilder<Credentials>| {
+            cache.fetch_timeout(FETCH_TIMEOUT).clock(cache_clock).on_event(print_event)
+        };
+        let aws = match (self.protocol.source, self.protocol.profile) {
+            (Some(source), _) => {
+                AwsTokenCache::new(settings(builder(source().await)).build(), &SdkConfig::builder().build())
+            }
+            (None, Some(name)) => AwsTokenCache::builder().profile(name).cache(settings).load().await,
+            (None, None) => AwsTokenCache::builder().cache(settings).load().await,
+        };
+        Cache { aws, clock: Some(clock) }
     }
 
     /// One attempt. It is repeated as long as one of the SDK's own timeouts ends it, unless the case is about that: the

@@ -1,7 +1,7 @@
 //! The endpoint of a container, as in ECS and in EKS Pod Identity.
 
 use crate::canary::{HALF, JWT, SECRET, TOKEN};
-use crate::case::{Case, Outcome, Protocol, sdk_chain};
+use crate::case::{Case, Outcome, Protocol};
 use crate::response::{BINARY, Fields, NO_CONTENT, Response, cut_after, http, ok, portal, redirect, utf16};
 use crate::sts::{LAST_VALUE, LONG_VALUE};
 
@@ -18,7 +18,7 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
     files: |_| vec![("token", JWT.into())],
     good: |_| ok(Fields::json("Token", true).to_json()).into(),
     profile: None,
-    source: Some(sdk_chain),
+    source: None,
     mentions: &["AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"],
     cases,
 };

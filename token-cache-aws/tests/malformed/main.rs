@@ -12,12 +12,15 @@ mod canary;
 mod case;
 mod child;
 mod container;
+mod environment;
+mod environment_cases;
 mod fixture;
 mod imds;
 mod parent;
 mod process;
 mod profiles;
 mod response;
+mod secrets;
 mod server;
 mod sts;
 mod web_identity;
@@ -75,6 +78,22 @@ async fn p03_p22_malformed_output_of_a_credential_process() {
 #[tokio::test(flavor = "multi_thread")]
 async fn p03_p22_malformed_profile_files() {
     parent::run(&profiles::PROTOCOL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_variable_panics_or_leads_to_another_identity() {
+    environment::run(environment_cases::variables()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_of_a_configuration_is_an_error() {
+    environment::run(environment_cases::configurations()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the child of the two tests above"]
+async fn child_reads_its_environment() {
+    environment::child().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -73,7 +73,7 @@ fn child(protocol: &Protocol, case: &Case, fixture: &Fixture) -> ChildProcess {
 }
 
 /// The children of all tests that run at the same time. Most of them wait, for the pacing and for the SDK's backoff.
-static CHILDREN: Semaphore = Semaphore::const_new(64);
+pub(crate) static CHILDREN: Semaphore = Semaphore::const_new(64);
 
 /// One root certificate, for speed: the SDK parses all roots for each fetch, although no case uses TLS.
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/malformed/root.pem");
+pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/malformed/root.pem");

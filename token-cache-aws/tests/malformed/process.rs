@@ -1,11 +1,10 @@
 //! `credential_process`: a program that prints JSON, or something else.
 
-use token_cache_aws::{SdkSource, defaults};
-
 use crate::canary::{HALF, JWT, KEY_ID, SECRET, TOKEN};
 use crate::case::{Case, Outcome, Protocol};
 use crate::fixture::REQUESTED;
 use crate::response::{BINARY, Fields, cut_after, portal};
+use crate::secrets::texts;
 
 pub(crate) const PROTOCOL: Protocol = Protocol {
     name: "process",
@@ -23,15 +22,13 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
     },
     good: |_| unreachable!("there is no server"),
     profile: Some("case"),
-    source: Some(|| {
-        Box::pin(async { SdkSource::from_sdk_config(&defaults().profile_name("case").load().await).unwrap() })
-    }),
+    source: None,
     mentions: &["credential_process"],
     cases,
 };
 
 fn cases() -> Vec<Case> {
-    [exits(), diagnostics(), documents(), fields()].into_iter().flatten().collect()
+    [exits(), diagnostics(), secrets(), documents(), fields()].into_iter().flatten().collect()
 }
 
 /// How the program exits.
@@ -90,6 +87,24 @@ fn diagnostics() -> Vec<Case> {
             ["not logged in", "[...]"],
         ),
     ]
+}
+
+/// Secrets without a name, and with names that announce them.
+fn secrets() -> Vec<Case> {
+    let prints = |name, text: &str, words: &[&'static str]| {
+        program(name, &format!("cat >&2 <<'END'\n{text}\nEND\nexit 1"), words)
+    };
+    let named = [
+        ("password: value", "password: {}, then", "password: *** then"),
+        ("an argument", "login --password {} --user me", "login --password *** --user me"),
+        ("a header", "> X-Vault-Token: {}", "X-Vault-Token: ***"),
+        ("a DSN", "postgres://me:{}@db:5432/name", "postgres://***@db:5432/name"),
+        ("a setting", "client_secret = {}", "client_secret = ***"),
+        ("a passphrase", "passphrase: '{} {}'", "passphrase: '***'"),
+    ];
+    let named = named
+        .map(|(name, frame, shown)| prints(name, &frame.replace("{}", "correct-horse"), &["exit status: 1", shown]));
+    texts().map(|(name, text)| prints(name, &text, &["exit status: 1", "***"])).chain(named).collect()
 }
 
 fn documents() -> Vec<Case> {

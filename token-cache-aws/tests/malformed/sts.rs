@@ -8,7 +8,7 @@ use token_cache_aws::{AssumeRole, AwsTokenCache, defaults};
 use crate::canary::{BASE_KEY_ID, BASE_SECRET, HALF, SECRET, TOKEN};
 use crate::case::{Case, Outcome, Protocol};
 use crate::child::{SDK_TIMEOUT, URL};
-use crate::response::{BINARY, Fields, NO_CONTENT, Response, cut_after, http, ok, portal, redirect};
+use crate::response::{BINARY, Fields, NO_CONTENT, Response, cut_after, http, http_with, ok, portal, redirect};
 
 pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/team/reader-2";
 
@@ -43,7 +43,7 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
 };
 
 fn cases() -> Vec<Case> {
-    [connections(), documents(), fields(), dates(), refusals()].into_iter().flatten().collect()
+    [connections(), documents(), fields(), dates(), refusals(), rejections(), skews()].into_iter().flatten().collect()
 }
 
 fn connections() -> Vec<Case> {
@@ -217,6 +217,45 @@ fn refusals() -> Vec<Case> {
         Case::response("503 with a page", http("503 Service Unavailable", portal()), ["has answered 503"]),
         Case::response("redirected to the same URL", redirect("/"), ["has answered 302"]),
         Case::response("redirected to another server", redirect("http://127.0.0.1:9/"), ["has answered 302"]),
+    ]
+}
+
+/// Codes that reject the credentials of the base, which are the only ones there are: the error stays that of STS.
+fn rejections() -> Vec<Case> {
+    let message = "The security token included in the request is invalid.";
+    let codes = [
+        ("ExpiredToken", "refused (403 ExpiredToken): "),
+        ("InvalidToken", "refused (403 InvalidToken): "),
+        ("RequestExpired", "refused (403 RequestExpired): "),
+        ("AuthFailure", "refused (403 AuthFailure): "),
+        ("UnrecognizedClientException", "refused (403 UnrecognizedClientException): "),
+        ("InvalidAccessKeyId", "refused (403 InvalidAccessKeyId): "),
+        ("TokenRefreshRequired", "refused (403 TokenRefreshRequired): "),
+    ];
+    codes
+        .map(|(code, shown)| Case::response(code, http("403 Forbidden", error(code, message)), [shown, message]))
+        .into()
+}
+
+/// The clock of this machine, as far as the server's `Date` shows it.
+fn skews() -> Vec<Case> {
+    let message =
+        "Signature expired: 20261124T100000Z is now earlier than 20261124T101500Z (20261124T103000Z - 15 min.)";
+    let refused = |code, date| http_with("403 Forbidden", &[("Date", date)], error(code, message));
+    let (past, future) = ("Wed, 01 Jan 2020 00:00:00 GMT", "Thu, 01 Jan 2099 00:00:00 GMT");
+    let shown = "Signature expired: 20261124T100000Z is now earlier than 20261124T101500Z";
+    vec![
+        Case::response(
+            "the clock is ahead",
+            refused("SignatureDoesNotMatch", past),
+            [shown, "min ahead of that of STS, set it"],
+        ),
+        Case::response(
+            "the clock is behind",
+            refused("SignatureDoesNotMatch", future),
+            [shown, "min behind that of STS, set it"],
+        ),
+        Case::response("a date that is none", refused("SignatureDoesNotMatch", "soon"), [shown]),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! `AssumeRoleWithWebIdentity`, as in a pod on EKS: with a token from a file.
 
 use crate::canary::{HALF, JWT, SECRET};
-use crate::case::{Case, Outcome, Protocol, sdk_chain};
+use crate::case::{Case, Outcome, Protocol};
 use crate::response::{BINARY, Fields, Response, cut_after, http, ok, portal};
 use crate::sts::{ROLE, error};
 
@@ -18,7 +18,7 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
     files: |_| vec![("token", JWT.into())],
     good: |_| ok(document(&Fields::xml(true))).into(),
     profile: None,
-    source: Some(sdk_chain),
+    source: None,
     mentions: &["STS", "AWS_WEB_IDENTITY_TOKEN_FILE", "WebIdentityToken"],
     cases,
 };

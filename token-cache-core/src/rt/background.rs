@@ -4,14 +4,13 @@
 //! on that.
 
 use std::future::pending;
+use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
-
-use super::process_id;
 
 /// A thread that drives a runtime. It ends some time after the last reference.
 #[derive(Debug)]
@@ -53,7 +52,7 @@ impl Background {
 
     fn shared(shared: &'static Shared, name: &str) -> Option<Arc<Self>> {
         let mut running = lock(shared);
-        if running.as_ref().is_none_or(|running| running.process != process_id()) {
+        if running.as_ref().is_none_or(|running| running.process != process::id()) {
             *running = Some(start(shared, name)?);
         }
         let Running { handle, users, .. } = running.as_ref()?;
@@ -73,7 +72,7 @@ fn start(shared: &'static Shared, name: &str) -> Option<Running> {
     let (handle, users) = (runtime.handle().clone(), watch::Sender::new(0));
     let count = users.subscribe();
     thread::Builder::new().name(name.to_owned()).spawn(move || run(&runtime, shared, count)).ok()?;
-    Some(Running { handle, users, process: process_id() })
+    Some(Running { handle, users, process: process::id() })
 }
 
 /// Drives the runtime until nobody has used it for some time.

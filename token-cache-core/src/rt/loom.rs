@@ -64,6 +64,54 @@ impl<T> SetOnce<T> {
     }
 }
 
+/// As tokio's, for callers who are polled until they get it.
+#[derive(Debug)]
+pub(crate) struct AsyncMutex<T>(Mutex<T>);
+
+impl<T> AsyncMutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Mutex::new(value))
+    }
+
+    pub(crate) async fn lock(&self) -> MutexGuard<'_, T> {
+        std::future::poll_fn(|_| self.try_lock().map_or(Poll::Pending, Poll::Ready)).await
+    }
+
+    pub(crate) fn try_lock(&self) -> Result<MutexGuard<'_, T>, ()> {
+        self.0.try_lock().map_err(drop)
+    }
+}
+
+/// The model has no threads of this crate: its tasks always run.
+#[derive(Debug)]
+pub(crate) struct Background;
+
+impl Background {
+    pub(crate) fn timers() -> Option<Arc<Self>> {
+        None
+    }
+
+    pub(crate) fn fetches() -> Option<Arc<Self>> {
+        None
+    }
+
+    pub(crate) fn handle(&self) -> &tokio::runtime::Handle {
+        unreachable!("there is none")
+    }
+
+    pub(crate) fn spawn(&self, _: impl Future<Output = ()> + Send + 'static) {}
+}
+
+pub(crate) async fn sleep_until(_: std::time::Instant) {
+    std::future::pending().await
+}
+
+pub(crate) async fn grace_period() {}
+
+pub(crate) fn in_async_task() -> bool {
+    false
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Runtime;
 
@@ -83,15 +131,15 @@ impl Runtime {
         loom::thread::spawn(|| block_on(task));
         Task
     }
-
-    pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
-        f()
-    }
 }
 
 impl Task {
     pub(crate) fn is_on(&self, _: &Runtime) -> bool {
         true
+    }
+
+    pub(crate) fn is_of_another_process(&self) -> bool {
+        false
     }
 
     pub(crate) fn is_finished(&self) -> bool {

@@ -1,7 +1,7 @@
 //! tokio, std and arc-swap.
 
 use std::pin::pin;
-pub(crate) use std::process::id as process_id;
+use std::process;
 use std::sync::Arc;
 pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) use std::sync::{Mutex, MutexGuard};
@@ -44,7 +44,7 @@ impl Runtime {
         // A worker keeps the last task it has spawned for itself, and never runs it if the caller blocks or computes. Another
         // task takes that place, so that other workers can run the first one: https://github.com/tokio-rs/tokio/issues/4941
         drop(self.0.spawn(async {}));
-        Task { abort: task.abort_handle(), runtime: self.0.id(), process: process_id() }
+        Task { abort: task.abort_handle(), runtime: self.0.id(), process: process::id() }
     }
 }
 
@@ -55,7 +55,7 @@ impl Task {
 
     /// Whether its process was forked, so that no thread runs it here.
     pub(crate) fn is_of_another_process(&self) -> bool {
-        self.process != process_id()
+        self.process != process::id()
     }
 
     pub(crate) fn is_finished(&self) -> bool {

@@ -69,7 +69,8 @@ impl<T> State<T> {
         // A caller required a longer remaining lifetime than that of a fresh token.
         if in_flight.reason == FetchReason::TooShort
             && matches!(self.freshness_row(now).fetch, FetchDue::No)
-            && let Some(Entry { token, expires, .. }) = self.entry.as_ref().filter(|entry| !new.outlives(entry, Duration::ZERO, now))
+            && let Some(Entry { token, expires, .. }) =
+                self.entry.as_ref().filter(|entry| !new.outlives(entry, Duration::ZERO, now))
         {
             self.displaced.tokens.push(new.token);
             return FetchOutcome::Succeeded { token: Arc::clone(token), expires: *expires };
@@ -131,9 +132,8 @@ impl<T> State<T> {
 
     /// Fails the current fetch if it has timed out. Its own timer does that, unless its task does not run.
     pub(crate) fn fail_overdue(&mut self, id: FetchId, now: TimePoint, jitter_sample: f64) -> Option<Error> {
-        let overdue = |in_flight: &mut InFlight| {
-            in_flight.id == id && now.monotonic >= in_flight.hard_deadline(&self.config)
-        };
+        let overdue =
+            |in_flight: &mut InFlight| in_flight.id == id && now.monotonic >= in_flight.hard_deadline(&self.config);
         let in_flight = self.in_flight.take_if(overdue)?;
         self.last_start = in_flight.started.or(Some(now));
         let cause = match in_flight.started {
@@ -151,7 +151,11 @@ impl<T> State<T> {
         }
         let token = self.entry.take()?.token;
         self.invalidated = true;
-        if self.comparable { self.rejected = Some(token) } else { self.displaced.tokens.push(token) }
+        if self.comparable {
+            self.rejected = Some(token)
+        } else {
+            self.displaced.tokens.push(token)
+        }
         self.doubt_in_flight();
         Some(self.generation)
     }

@@ -247,7 +247,11 @@ async fn p10_a_caller_with_a_usable_token_is_not_refused() {
         harness.clock.suspend(MINUTE);
         settled().await;
         assert!(!get.is_finished());
-        if succeeds { fetch.succeed_for("b", HOUR) } else { fetch.fail("the issuer is down") }
+        if succeeds {
+            fetch.succeed_for("b", HOUR)
+        } else {
+            fetch.fail("the issuer is down")
+        }
         match get.await.unwrap() {
             Ok(token) => assert!(succeeds && *token == "b"),
             Err(error) => assert!(!succeeds && error.kind() == ErrorKind::Source),

@@ -225,11 +225,10 @@ fn p21_keep_warm_never_spins_on_a_runtime_that_shuts_down() {
 fn p21_keep_warm_ends_with_its_runtime() {
     for round in 0..50 {
         let runtime = multi_thread(2);
-        let cache = TokenCache::builder(source_fn(|| async {
-            Ok::<_, std::io::Error>(TemporaryToken::expires_in("a", MS))
-        }))
-        .min_refresh_interval(Duration::ZERO)
-        .keep_warm(Duration::MAX);
+        let cache =
+            TokenCache::builder(source_fn(|| async { Ok::<_, std::io::Error>(TemporaryToken::expires_in("a", MS)) }))
+                .min_refresh_interval(Duration::ZERO)
+                .keep_warm(Duration::MAX);
         let cache = runtime.block_on(async { cache.build() });
         let _ = runtime.block_on(cache.get());
         runtime.spawn({

@@ -85,7 +85,7 @@ impl FakeAwsBuilder {
     pub async fn start(self) -> io::Result<FakeAws> {
         let s3_listener = bind(self.s3_port)?;
         let issuer_listener = bind(self.issuer_port)?;
-        let directory = tempfile::Builder::new().prefix("fake-aws-").tempdir()?;
+        let directory = private_directory()?;
 
         let long_term_key = AccessKey::long_term(Identity::user(), &mut rand::rng());
         let keys = SharedKeys::new(Arc::clone(&self.clock));
@@ -98,6 +98,14 @@ impl FakeAwsBuilder {
         let server = Server::start((s3_listener, s3.clone()), (issuer_listener, issuer.clone())).await?;
         Ok(FakeAws { s3, issuer, long_term_key, _server: server, _directory: directory })
     }
+}
+
+/// Only its owner can read it: objects of a test may be copies of real ones.
+fn private_directory() -> io::Result<tempfile::TempDir> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    builder.prefix("fake-aws-").tempdir()
 }
 
 impl Default for FakeAwsBuilder {
@@ -142,5 +150,16 @@ mod tests {
         assert!(directory.join("bucket").is_dir());
         drop(aws);
         assert!(!directory.exists());
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn only_the_owner_can_read_the_directory() {
+        let directory = super::private_directory().unwrap();
+        assert_eq!(directory.path().metadata().unwrap().permissions().mode() & 0o777, 0o700);
     }
 }

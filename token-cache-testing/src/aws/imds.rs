@@ -13,7 +13,6 @@ use serde_json::json;
 
 use super::container::expiration;
 use super::issuer::Issuer;
-use super::keys::ROLE;
 use super::routes::{bad_gateway, json, reply, text};
 use super::state::SessionValidity;
 
@@ -46,8 +45,8 @@ pub(crate) async fn answer(issuer: &Issuer, parts: &Parts, validity: SessionVali
         return text(StatusCode::UNAUTHORIZED, "unauthorized");
     }
     match role(path) {
-        Some("") => text(StatusCode::OK, ROLE),
-        Some(ROLE) => credentials(issuer, validity).await,
+        Some("") => reply(StatusCode::OK, "text/plain", issuer.instance_role()),
+        Some(role) if role == issuer.instance_role() => credentials(issuer, validity).await,
         _ if path == REGION => reply(StatusCode::OK, "text/plain", issuer.region().to_owned()),
         _ => text(StatusCode::NOT_FOUND, "not found"),
     }

@@ -102,6 +102,11 @@ impl Issuer {
         self.state().settings.delay = delay;
     }
 
+    /// Replaces the name of the instance's role, as if another one were attached. Default: `test-role`.
+    pub fn set_instance_role(&self, name: impl Into<String>) {
+        self.state().instance_role = name.into();
+    }
+
     /// Makes the container, IMDS and SSO endpoints repeat a session while more than `left` remains of it, as metadata servers
     /// do. With `None`, the default, each request mints a new session, as `AssumeRole` always does.
     pub fn reuse_sessions(&self, left: Option<Duration>) {
@@ -166,6 +171,10 @@ impl Issuer {
     #[must_use]
     pub fn counts(&self) -> IssuerCounts {
         self.state().counts
+    }
+
+    pub(crate) fn instance_role(&self) -> String {
+        self.state().instance_role.clone()
     }
 
     pub(crate) fn region(&self) -> &str {

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 
 use super::fault::Faults;
 use super::imds::Tokens;
-use super::keys::{AccessKey, Identity, end_of_life};
+use super::keys::{AccessKey, Identity, ROLE, end_of_life};
 use super::sigv4::SharedKeys;
 
 /// The requests that an issuer received and the sessions it minted, from [`Issuer::counts`](super::Issuer::counts).
@@ -73,6 +73,8 @@ pub(crate) struct State {
     pub(crate) counts: IssuerCounts,
     /// Mints in place of the issuer.
     pub(crate) session_provider: Option<SessionProvider>,
+    /// The name of the instance's role.
+    pub(crate) instance_role: String,
     /// The last session from a metadata endpoint.
     last: Option<AccessKey>,
     keys: SharedKeys,
@@ -86,6 +88,7 @@ impl State {
             tokens: Tokens::default(),
             counts: IssuerCounts::default(),
             session_provider: None,
+            instance_role: ROLE.to_owned(),
             last: None,
             keys,
         }
