@@ -108,13 +108,7 @@ impl<T> State<T> {
         Err(self.error(Cause::AlreadyExpired { ago: new.expires.elapsed(now) }))
     }
 
-    fn insert(
-        &mut self,
-        new: NewToken<T>,
-        now: TimePoint,
-        in_turn: bool,
-        jitter_sample: f64,
-    ) -> FetchOutcome<T> {
+    fn insert(&mut self, new: NewToken<T>, now: TimePoint, in_turn: bool, jitter_sample: f64) -> FetchOutcome<T> {
         let repeated = self.entry.as_ref().is_some_and(|entry| !new.outlives(entry, ROUNDING, now));
         let entry = new.into_entry(&self.config, Turn { in_turn, repeated, jitter_sample }, now);
         let (token, expires) = (Arc::clone(&entry.token), entry.expires);

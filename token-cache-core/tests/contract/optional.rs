@@ -166,7 +166,8 @@ async fn p20_a_waiter_who_gets_an_expired_token_is_reported() {
     let mut harness = Harness::with(|builder| builder.stale_if_error(HOUR));
     harness.fetch("a", HOUR).await;
     harness.clock.advance(HOUR - SECOND);
-    let mut get = pin!(harness.cache.get());
+    let cache = harness.cache.clone();
+    let mut get = pin!(cache.get());
     assert!(get.as_mut().now_or_never().is_none());
     harness.fail().await;
     harness.clock.advance(SECOND);

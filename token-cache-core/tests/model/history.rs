@@ -20,18 +20,43 @@ pub(crate) enum Fact {
     /// The wall clock was set, or the machine was suspended.
     WallMoved,
     /// A caller needs a fetch. It starts when the pacing allows and its runtime runs it.
-    Requested { fetch: usize, runtime: usize, reason: FetchReason },
-    Started { fetch: usize },
+    Requested {
+        fetch: usize,
+        runtime: usize,
+        reason: FetchReason,
+    },
+    Started {
+        fetch: usize,
+    },
     /// A caller with a usable token waits for a fetch, until then.
-    WaitsUntil { fetch: usize, monotonic: Duration },
+    WaitsUntil {
+        fetch: usize,
+        monotonic: Duration,
+    },
     /// The source has returned a token, which may be stored.
-    Answered { expires: Option<Deadline> },
-    Ended { fetch: usize, end: End },
+    Answered {
+        expires: Option<Deadline>,
+    },
+    Ended {
+        fetch: usize,
+        end: End,
+    },
     /// The failure of a fetch was reported, with the time until the next attempt.
-    Reported { fetch: usize, retry_after: Duration },
-    Stored { token: Token, by: By },
+    Reported {
+        fetch: usize,
+        retry_after: Duration,
+    },
+    Stored {
+        token: Token,
+        by: By,
+    },
     /// A rejection was accepted. `removes`: nobody gets the token any more.
-    Rejected { generation: u64, secret: Secret, removes: bool, again: bool },
+    Rejected {
+        generation: u64,
+        secret: Secret,
+        removes: bool,
+        again: bool,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,7 +71,9 @@ pub(crate) enum By {
 #[derive(Clone, Copy)]
 pub(crate) enum End {
     /// Its token is stored, or one that a caller stored meanwhile, or the one before, which is valid for longer.
-    Stored { generation: u64 },
+    Stored {
+        generation: u64,
+    },
     /// It returned, or may have returned, a token that was rejected while it ran.
     Discarded,
     Failed(Failure),
@@ -104,9 +131,7 @@ impl History {
     /// The token stored last, unless it was rejected by `invalidate`.
     pub(crate) fn stored(&self) -> Option<&Token> {
         let token = self.last_token()?;
-        let removed = |(_, fact): &(_, Fact)| {
-            matches!(fact, Fact::Rejected { generation, removes: true, .. } if *generation == token.generation)
-        };
+        let removed = |(_, fact): &(_, Fact)| matches!(fact, Fact::Rejected { generation, removes: true, .. } if *generation == token.generation);
         (!self.facts.iter().rev().any(removed)).then_some(token)
     }
 
@@ -126,7 +151,9 @@ impl History {
         let token = self.stored()?;
         let until = token.expires?.later(self.settings.stale_if_error);
         let is_down = failure.kind != ErrorKind::Permanent && self.since(at) < known_for;
-        let is_stale = !self.is_being_replaced() && token.freshness(self.now) == Freshness::Expired && !until.remaining(self.now).is_zero();
+        let is_stale = !self.is_being_replaced()
+            && token.freshness(self.now) == Freshness::Expired
+            && !until.remaining(self.now).is_zero();
         (is_down && is_stale).then_some(token)
     }
 
@@ -155,9 +182,10 @@ impl History {
     /// Whether the stored token was rejected, by a caller of `replace`.
     pub(crate) fn is_being_replaced(&self) -> bool {
         self.stored().is_some_and(|token| {
-            self.facts.iter().rev().any(
-                |(_, fact)| matches!(fact, Fact::Rejected { generation, .. } if *generation == token.generation),
-            )
+            self.facts
+                .iter()
+                .rev()
+                .any(|(_, fact)| matches!(fact, Fact::Rejected { generation, .. } if *generation == token.generation))
         })
     }
 
@@ -235,9 +263,8 @@ impl History {
     /// Whether the fetch has timed out.
     pub(crate) fn is_overdue(&self) -> bool {
         let Some((fetch, ..)) = self.pending() else { return false };
-        self.started(fetch).is_some_and(|started| {
-            self.now.monotonic() >= started.monotonic() + self.settings.fetch_timeout
-        })
+        self.started(fetch)
+            .is_some_and(|started| self.now.monotonic() >= started.monotonic() + self.settings.fetch_timeout)
     }
 
     // Pacing.

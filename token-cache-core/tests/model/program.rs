@@ -88,10 +88,7 @@ pub(crate) enum Place {
 /// The answer to a pending fetch. Without an answer, it times out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Answer {
-    Fail {
-        permanent: bool,
-        retry_after: Option<Duration>,
-    },
+    Fail { permanent: bool, retry_after: Option<Duration> },
     Panic,
     Token(NewToken),
 }

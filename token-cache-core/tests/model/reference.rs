@@ -31,10 +31,16 @@ pub(crate) struct Caller {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Demand {
     /// `stored`: the stored token only, because something else is read together with it.
-    Get { min_remaining: Duration, stored: bool },
+    Get {
+        min_remaining: Duration,
+        stored: bool,
+    },
     Refresh,
     /// Any token but this one.
-    Replace { generation: u64, secret: Secret },
+    Replace {
+        generation: u64,
+        secret: Secret,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +89,8 @@ enum Found {
 
 impl Reference {
     pub(crate) fn new(settings: Settings, initial: Option<Stated>, now: TimePoint) -> Self {
-        let mut reference = Self { history: History::new(settings, now), events: Vec::new(), served_expired: Vec::new() };
+        let mut reference =
+            Self { history: History::new(settings, now), events: Vec::new(), served_expired: Vec::new() };
         let origin = Origin { started: now, in_turn: false, previous: None };
         if let Some(token) = initial.and_then(|stated| Token::new(&settings, 1, stated, origin, now)) {
             reference.history.push(Fact::Stored { token, by: By::Builder });
@@ -111,8 +118,7 @@ impl Reference {
     }
 
     fn is_rejected(&self, generation: u64, rejected: u64, secret: Secret) -> bool {
-        rejected == generation
-            || self.history.token(generation).is_some_and(|token| self.is_same(token.secret, secret))
+        rejected == generation || self.history.token(generation).is_some_and(|token| self.is_same(token.secret, secret))
     }
 
     fn poll_any(&mut self, caller: &mut Caller) -> Option<Outcome> {
@@ -179,7 +185,11 @@ impl Reference {
                 None
             }
             End::Discarded | End::Lost => {
-                if gets { self.usable(min_remaining) } else { None }
+                if gets {
+                    self.usable(min_remaining)
+                } else {
+                    None
+                }
             }
             End::Failed(failure) => {
                 let usable = if gets { self.usable(min_remaining) } else { None };
@@ -332,8 +342,7 @@ impl Reference {
     /// Whether this is the stored token: the same, or an equal one where tokens can be compared.
     fn is_stored(&self, generation: u64, secret: Secret) -> bool {
         self.history.stored().is_some_and(|stored| {
-            stored.generation == generation
-                || (self.history.settings.token_eq && stored.secret.value == secret.value)
+            stored.generation == generation || (self.history.settings.token_eq && stored.secret.value == secret.value)
         })
     }
 
@@ -417,8 +426,7 @@ impl Reference {
             End::Failed(failure) => {
                 let retry_after = self.history.until_next_attempt();
                 self.history.push(Fact::Reported { fetch, retry_after });
-                let error =
-                    ErrorInfo { kind: failure.kind, cause: failure.cause, retry_after: Some(retry_after) };
+                let error = ErrorInfo { kind: failure.kind, cause: failure.cause, retry_after: Some(retry_after) };
                 self.events.push(EventInfo::Failed { error, failures: self.history.failures(), took });
             }
             End::Discarded | End::Lost => {}

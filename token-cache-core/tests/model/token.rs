@@ -74,8 +74,14 @@ impl Token {
         now: TimePoint,
     ) -> Option<Self> {
         let expires = stated.expires(origin.started);
-        let stored =
-            Self { generation, secret: stated.secret, expires, near: Near::Below(Duration::ZERO), min_ttl: Duration::ZERO, stored_at: now };
+        let stored = Self {
+            generation,
+            secret: stated.secret,
+            expires,
+            near: Near::Below(Duration::ZERO),
+            min_ttl: Duration::ZERO,
+            stored_at: now,
+        };
         let refresh_at = stated.refresh_at.map(|wall| Deadline::at(wall, origin.started));
         let refresh_at = refresh_at.filter(|at| !at.remaining(now).is_zero());
         let Some(expires) = expires else {
@@ -93,7 +99,8 @@ impl Token {
         let min_ttl = settings.min_ttl.min(lifetime / 4);
         // The issuer has returned its last token again, or one that does not live longer. A second is lost where it states
         // whole seconds.
-        let repeats = origin.previous.is_some_and(|previous| !outlives(Some(remaining), previous.remaining(now), SECOND));
+        let repeats =
+            origin.previous.is_some_and(|previous| !outlives(Some(remaining), previous.remaining(now), SECOND));
         let share = settings.jitter * settings.jitter_sample;
         let lead = if settings.jitter == 0.0 || origin.in_turn || repeats {
             buffer + buffer.mul_f64(share)

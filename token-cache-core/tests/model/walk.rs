@@ -9,9 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use futures::FutureExt;
 use token_cache_core::test_util::{Fetch, Harness, VirtualClock};
-use token_cache_core::{
-    Clock, Error, ErrorKind, Event, FetchState, Freshness, Subscription, TemporaryToken, View,
-};
+use token_cache_core::{Clock, Error, ErrorKind, Event, FetchState, Freshness, Subscription, TemporaryToken, View};
 use tokio::runtime::Runtime;
 
 use crate::harness::{Answers, eventually, harness, run_tasks, runtime, temporary};
@@ -178,9 +176,7 @@ impl Walk {
                 let future = async move { cache.get_valid_for(min_remaining).await.map(Returned::Token) };
                 (get(min_remaining), Box::pin(future))
             }
-            Call::GetView => {
-                (get_stored, Box::pin(async move { view.get().await.map(Returned::Converted) }))
-            }
+            Call::GetView => (get_stored, Box::pin(async move { view.get().await.map(Returned::Converted) })),
             Call::GetWithTimes => {
                 let future = async move {
                     let with_times = cache.get_with_times().await?;
@@ -282,7 +278,10 @@ impl Walk {
             (Outcome::Token { generation }, demand) => {
                 let token = history.token(generation);
                 let is_valid = token.is_some_and(|token| token.has(demand.min_remaining(), now));
-                ensure!(is_valid || history.stale().is_some(), "P2, P5: the token has expired, or is not valid long enough");
+                ensure!(
+                    is_valid || history.stale().is_some(),
+                    "P2, P5: the token has expired, or is not valid long enough"
+                );
             }
             (Outcome::Error(error), Demand::Get { min_remaining, .. }) => ensure!(
                 history.usable(min_remaining).is_none(),
@@ -490,7 +489,11 @@ impl Walk {
         ensure!(status.fetch == fetch, "P23: {:?} instead of {fetch:?}", status.fetch);
         ensure!(status.failures as usize == failures, "P11, P23: {} failures instead of {failures}", status.failures);
         ensure!(reported == last, "P10, P23: the last error is {reported:?} instead of {last:?}");
-        ensure!(status.next_attempt == next, "P8, P23: the next attempt in {:?} instead of {next:?}", status.next_attempt);
+        ensure!(
+            status.next_attempt == next,
+            "P8, P23: the next attempt in {:?} instead of {next:?}",
+            status.next_attempt
+        );
         ensure!(status.serving_expired == serving_expired, "P20, P23: serving_expired is {}", status.serving_expired);
         let (stale, events): (Vec<_>, Vec<_>) =
             self.harness.log.take().into_iter().partition(|event| matches!(event, Event::ServedExpired { .. }));
@@ -512,7 +515,8 @@ impl Walk {
             let is_allowed = !self.reference.history.settings.stale_if_error.is_zero();
             ensure!(is_allowed, "P20, P23: generation {generation} is reported as served after its expiry");
         }
-        let missing = self.reference.served_expired.drain(..).find(|generation| !self.reported_stale.contains(generation));
+        let missing =
+            self.reference.served_expired.drain(..).find(|generation| !self.reported_stale.contains(generation));
         ensure!(missing.is_none(), "P20, P23: generation {missing:?} is not reported as served after its expiry");
         Ok(())
     }

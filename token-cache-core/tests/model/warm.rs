@@ -72,9 +72,7 @@ pub(crate) fn run(program: &Program) -> Result<(), String> {
     let mut walk = Walk::new(program);
     walk.settle().map_err(|error| format!("before the first step: {error}"))?;
     for (number, step) in program.steps.iter().enumerate() {
-        walk.step(*step)
-            .and_then(|()| walk.settle())
-            .map_err(|error| format!("step {number}, {step:?}: {error}"))?;
+        walk.step(*step).and_then(|()| walk.settle()).map_err(|error| format!("step {number}, {step:?}: {error}"))?;
     }
     walk.end()
 }
