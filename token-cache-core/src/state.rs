@@ -237,7 +237,7 @@ impl<T> Default for Displaced<T> {
 impl InFlight {
     /// When the fetch has timed out, in monotonic time.
     pub(crate) fn hard_deadline(&self, config: &Config) -> Duration {
-        let start = self.started.map_or(self.not_before.monotonic(), |started| started.monotonic);
+        let start = self.started.map_or_else(|| self.not_before.monotonic(), |started| started.monotonic);
         start.saturating_add(config.fetch_timeout)
     }
 }

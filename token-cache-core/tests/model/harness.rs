@@ -166,8 +166,8 @@ pub(crate) fn run_tasks(runtimes: &[Runtime]) {
     }
 }
 
-/// Whether a condition holds, at the latest when the watchdog has let go of the cache. It runs in another thread, and holds
-/// the cache for a moment.
+/// Whether a condition holds, at the latest when the watchdog of a fetch has dropped its handle of the cache. It runs in
+/// another thread, and has one for a moment.
 pub(crate) fn eventually(mut holds: impl FnMut() -> bool) -> bool {
     (0..60_000).any(|attempt| {
         if attempt > 0 {

@@ -50,7 +50,7 @@ pub(crate) enum Fact {
         token: Token,
         by: By,
     },
-    /// A rejection was accepted. `removes`: nobody gets the token any more.
+    /// A rejection was accepted. `removes`: nobody gets the token any more. `again`: it was rejected before, and is not counted.
     Rejected {
         generation: u64,
         secret: Secret,
@@ -275,7 +275,7 @@ impl History {
     }
 
     /// The failures since the last success, newest first.
-    fn failures_in_a_row(&self) -> impl Iterator<Item = (TimePoint, Failure)> {
+    fn consecutive_failures(&self) -> impl Iterator<Item = (TimePoint, Failure)> {
         self.facts
             .iter()
             .rev()
@@ -291,11 +291,11 @@ impl History {
     }
 
     pub(crate) fn failures(&self) -> usize {
-        self.failures_in_a_row().count()
+        self.consecutive_failures().count()
     }
 
     pub(crate) fn last_failure(&self) -> Option<(TimePoint, Failure)> {
-        self.failures_in_a_row().next()
+        self.consecutive_failures().next()
     }
 
     fn last_start(&self) -> Option<TimePoint> {
@@ -318,7 +318,7 @@ impl History {
     fn backoff(&self) -> Duration {
         let Some((at, failure)) = self.last_failure() else { return Duration::ZERO };
         let settings = &self.settings;
-        let first = self.failures_in_a_row().last().map_or(at, |(first, _)| first);
+        let first = self.consecutive_failures().last().map_or(at, |(first, _)| first);
         let full = settings.doubled(self.failures());
         let sample = settings.jitter_sample;
         let spread = |limit: Duration, least: Duration| least + (limit - least).mul_f64(sample);

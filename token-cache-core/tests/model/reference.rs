@@ -196,10 +196,11 @@ impl Reference {
                 if usable.is_some() {
                     return usable;
                 }
-                if gets && min_remaining.is_zero() {
-                    if let Some(stale) = self.stale() {
-                        return Some(stale);
-                    }
+                if gets
+                    && min_remaining.is_zero()
+                    && let Some(stale) = self.stale()
+                {
+                    return Some(stale);
                 }
                 let retry_after = self.history.reported(fetch);
                 Some(Outcome::Error(ErrorInfo { kind: failure.kind, cause: failure.cause, retry_after }))
@@ -250,15 +251,14 @@ impl Reference {
     }
 
     fn get_without_token(&mut self, place: Place, min_remaining: Duration) -> Found {
-        if min_remaining.is_zero() {
-            if let Some(stale) = self.stale() {
-                if let (None, true, Place::Runtime(runtime)) =
-                    (self.history.pending(), self.history.until_next_attempt().is_zero(), place)
-                {
-                    self.request(runtime, self.reason());
-                }
-                return Found::Now(stale);
+        if min_remaining.is_zero()
+            && let Some(stale) = self.stale()
+        {
+            let allowed = self.history.until_next_attempt().is_zero();
+            if let (None, true, Place::Runtime(runtime)) = (self.history.pending(), allowed, place) {
+                self.request(runtime, self.reason());
             }
+            return Found::Now(stale);
         }
         if let Some(wait) = self.join() {
             return wait;
@@ -266,10 +266,8 @@ impl Reference {
         if self.knows_too_short(min_remaining) {
             return Found::Now(error(ErrorKind::TooShort));
         }
-        if !self.history.until_next_attempt().is_zero() {
-            if let Some(last) = self.last_error(self.history.until_next_attempt()) {
-                return Found::Now(Outcome::Error(last));
-            }
+        if let Some(last) = self.refusal() {
+            return Found::Now(last);
         }
         let Place::Runtime(runtime) = place else { return Found::Now(error(ErrorKind::NoRuntime)) };
         let reason = match self.reason() {
@@ -309,8 +307,8 @@ impl Reference {
         match (wait.is_zero(), place) {
             (true, Place::Runtime(runtime)) => Found::Wait(self.request(runtime, FetchReason::Requested)),
             (true, Place::Outside) => Found::Now(error(ErrorKind::NoRuntime)),
-            (false, _) => match (self.last_error(self.history.until_next_attempt()), self.usable(Duration::ZERO)) {
-                (Some(last), _) => Found::Now(Outcome::Error(last)),
+            (false, _) => match (self.refusal(), self.usable(Duration::ZERO)) {
+                (Some(last), _) => Found::Now(last),
                 (None, Some(token)) => Found::Now(token),
                 (None, None) => self.get_without_token(place, Duration::ZERO),
             },
@@ -329,11 +327,8 @@ impl Reference {
         if let Some(wait) = self.join() {
             return wait;
         }
-        let wait = self.history.until_next_attempt();
-        if !wait.is_zero() {
-            if let Some(last) = self.last_error(wait) {
-                return Found::Now(Outcome::Error(last));
-            }
+        if let Some(last) = self.refusal() {
+            return Found::Now(last);
         }
         let Place::Runtime(runtime) = place else { return Found::Now(error(ErrorKind::NoRuntime)) };
         Found::Wait(self.request(runtime, FetchReason::Invalidated))
@@ -480,9 +475,11 @@ impl Reference {
         Some(found(&token))
     }
 
-    fn last_error(&self, wait: Duration) -> Option<ErrorInfo> {
+    /// The last error, while its backoff lasts.
+    fn refusal(&self) -> Option<Outcome> {
         let (_, failure) = self.history.last_failure()?;
-        Some(ErrorInfo { kind: failure.kind, cause: failure.cause, retry_after: Some(wait) })
+        let wait = Some(self.history.until_next_attempt()).filter(|wait| !wait.is_zero())?;
+        Some(Outcome::Error(ErrorInfo { kind: failure.kind, cause: failure.cause, retry_after: Some(wait) }))
     }
 }
 

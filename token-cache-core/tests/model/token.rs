@@ -101,18 +101,18 @@ impl Token {
         // whole seconds.
         let repeats =
             origin.previous.is_some_and(|previous| !outlives(Some(remaining), previous.remaining(now), SECOND));
-        let share = settings.jitter * settings.jitter_sample;
+        let fraction = settings.jitter * settings.jitter_sample;
         let lead = if settings.jitter == 0.0 || origin.in_turn || repeats {
-            buffer + buffer.mul_f64(share)
+            buffer + buffer.mul_f64(fraction)
         } else {
             // At a random point of its Fresh period, which ends where the average token becomes NearExpiry.
             let fresh = lifetime.saturating_sub(buffer + buffer.mul_f64(settings.jitter / 2.0));
             lifetime - fresh.mul_f64(settings.jitter_sample)
         };
-        let by_buffer = Near::Below(buffer + buffer.mul_f64(share));
+        let by_buffer = Near::Below(buffer + buffer.mul_f64(fraction));
         let near = match refresh_at {
             Some(at) => {
-                let at = at.later(at.until(expires).mul_f64(share));
+                let at = at.later(at.until(expires).mul_f64(fraction));
                 let is_earlier = at.remaining(now) < remaining.saturating_sub(lead);
                 if repeats && is_earlier { by_buffer } else { Near::From(at) }
             }

@@ -71,10 +71,12 @@ struct Walk {
 
 /// A caller of the cache, and its counterpart in the reference. The walk decides when to poll it.
 struct Caller {
-    future: Pin<Box<dyn Future<Output = Result<Returned, Error>>>>,
+    future: CallFuture,
     woken: Arc<Woken>,
     model: reference::Caller,
 }
+
+type CallFuture = Pin<Box<dyn Future<Output = Result<Returned, Error>>>>;
 
 /// What a caller gets.
 enum Returned {
@@ -169,7 +171,7 @@ impl Walk {
         let (cache, view) = (self.harness.cache.clone(), self.view.clone());
         let get = |min_remaining| Demand::Get { min_remaining, stored: false };
         let get_stored = Demand::Get { min_remaining: Duration::ZERO, stored: true };
-        let (demand, future): (_, Pin<Box<dyn Future<Output = Result<Returned, Error>>>>) = match call {
+        let (demand, future): (_, CallFuture) = match call {
             Call::Get => (get(Duration::ZERO), Box::pin(async move { cache.get().await.map(Returned::Token) })),
             Call::GetValidFor(min_remaining) => {
                 let min_remaining = self.min_remaining(min_remaining);
@@ -296,7 +298,9 @@ impl Walk {
     fn generation_of(&mut self, returned: &Returned) -> Result<u64, String> {
         let of = |token: &Arc<Secret>, tokens: &[Arc<Secret>]| {
             let index = tokens.iter().position(|known| Arc::ptr_eq(known, token));
-            index.map(|index| index as u64 + 1).ok_or(format!("P4, P11: {token:?} was never stored, or is a copy"))
+            index
+                .map(|index| index as u64 + 1)
+                .ok_or_else(|| format!("P4, P11: {token:?} was never stored, or is a copy"))
         };
         match returned {
             Returned::Token(token) => of(token, &self.tokens),
