@@ -82,4 +82,4 @@ fn silence_expected_panics() {
     }));
 }
 
-const STEPS: u64 = 20_000;
+const STEPS: u64 = 10_000;
