@@ -25,6 +25,8 @@ pub(crate) struct Caller {
     gets: bool,
     /// The valid token that the fetch has brought for which this caller has waited.
     pub(crate) brought: Option<u64>,
+    /// For a caller of a view: what the view has converted last, which it returns without reading the stored token.
+    pub(crate) converted: Option<u64>,
     waits: Option<Wait>,
 }
 
@@ -161,7 +163,8 @@ impl Reference {
                 {
                     return Some(error(ErrorKind::Rejected));
                 }
-                let needs_stored = matches!(caller.demand, Demand::Get { stored: true, .. });
+                let needs_stored =
+                    matches!(caller.demand, Demand::Get { stored: true, .. }) && caller.converted != Some(generation);
                 let brought = self.history.token(generation).copied()?;
                 let is_valid = brought.has(min_remaining, self.history.now);
                 if is_valid && needs_stored && self.history.generation() != generation {
@@ -485,7 +488,7 @@ impl Reference {
 
 impl Caller {
     pub(crate) const fn new(place: Place, demand: Demand) -> Self {
-        Self { place, demand, gets: matches!(demand, Demand::Get { .. }), brought: None, waits: None }
+        Self { place, demand, gets: matches!(demand, Demand::Get { .. }), brought: None, converted: None, waits: None }
     }
 }
 

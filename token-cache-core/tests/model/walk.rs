@@ -73,6 +73,7 @@ struct Walk {
 struct Caller {
     future: CallFuture,
     woken: Arc<Woken>,
+    is_view: bool,
     model: reference::Caller,
 }
 
@@ -204,7 +205,15 @@ impl Walk {
         let model = reference::Caller::new(place, demand);
         let number = self.calls;
         self.calls += 1;
-        self.callers.insert(number, Caller { future, woken: Arc::new(Woken(AtomicBool::new(false))), model });
+        self.callers.insert(
+            number,
+            Caller {
+                future,
+                woken: Arc::new(Woken(AtomicBool::new(false))),
+                is_view: matches!(call, Call::GetView),
+                model,
+            },
+        );
         let waits = self.poll(number)?;
         ensure!(!(is_hit && waits), "P1: a caller waits although a usable token is stored");
         Ok(())
@@ -231,7 +240,10 @@ impl Walk {
 
     /// Polls a caller, and returns whether it still waits.
     fn poll(&mut self, number: u32) -> Result<bool, String> {
+        let last = self.conversions.lock().unwrap().last().copied();
+        let last = last.and_then(|serial| self.tokens.iter().position(|token| token.serial == serial));
         let Some(caller) = self.callers.get_mut(&number) else { return Ok(false) };
+        caller.model.converted = last.filter(|_| caller.is_view).map(|index| index as u64 + 1);
         caller.woken.0.store(false, Ordering::SeqCst);
         let waker = Waker::from(Arc::clone(&caller.woken));
         let result = {
