@@ -74,7 +74,8 @@ impl Validity {
 
     /// From now on nothing that was made from this snapshot is servable. Called before the next snapshot is published.
     pub(crate) fn retire(&self) {
-        self.checked_tick.store(RETIRED, Ordering::Relaxed);
+        // Not a store: loom does not see that none can precede a `compare_exchange` that has read an older value.
+        self.checked_tick.swap(RETIRED, Ordering::Relaxed);
     }
 }
 
