@@ -30,9 +30,9 @@ fn of_phases(phases: &Phases) -> Vec<String> {
 
 fn of_recovery(recovery: &Recovery) -> Option<String> {
     let outage = humantime::format_duration(recovery.outage);
-    (recovery.max_after > MAX_HERD).then(|| {
-        format!("after an outage of {outage}: {} calls per second, more than {MAX_HERD}", recovery.max_after)
-    })
+    let highest = recovery.after.iter().copied().max().filter(|calls| *calls > MAX_CALLS_PER_SECOND);
+    highest
+        .map(|calls| format!("after an outage of {outage}: {calls} calls per second, more than {MAX_CALLS_PER_SECOND}"))
 }
 
 /// The highest twentieth of a period over the mean.
@@ -42,4 +42,4 @@ const MAX_PEAK: f64 = 1.2;
 const MAX_CALLS: f64 = 1.05;
 
 /// Calls per second of 10,000 caches. With a fixed limit of 5 s for the backoff there are 2,551.
-const MAX_HERD: u32 = 2_551 / 6;
+const MAX_CALLS_PER_SECOND: u32 = 2_551 / 6;

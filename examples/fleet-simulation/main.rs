@@ -17,6 +17,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::flatness::Phases;
+use crate::fleet::Fleet;
 use crate::recovery::{Before, Recovery};
 use crate::sessions::Sessions;
 use crate::table::{FlatnessTable, RecoveryTable};
@@ -33,10 +34,13 @@ fn main() -> ExitCode {
     let Args { seed } = Args::parse();
     // Each simulation has its own random numbers, so the order of the threads does not matter.
     let (phases, recoveries) = thread::scope(|scope| {
-        let phases = Sessions::ALL.map(|sessions| scope.spawn(move || Phases::simulate(sessions, 100_000, seed)));
+        let phases = Sessions::ALL.map(|sessions| {
+            let fleet = Fleet { sessions, caches: 100_000, seed };
+            scope.spawn(move || Phases::simulate(fleet))
+        });
         let recoveries = RECOVERIES.map(|(sessions, before, minutes)| {
-            let outage = Duration::from_secs(minutes * 60);
-            scope.spawn(move || Recovery::simulate(sessions, 10_000, before, outage, seed))
+            let fleet = Fleet { sessions, caches: 10_000, seed };
+            scope.spawn(move || Recovery::simulate(fleet, before, Duration::from_secs(minutes * 60)))
         });
         (phases.map(join), recoveries.map(join))
     });
@@ -58,11 +62,11 @@ fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
 
 /// Sessions, what the fleet does before the outage, and the length of the outage in minutes.
 const RECOVERIES: [(Sessions, Before, u64); 6] = [
-    (Sessions::ALL[0], Before::Flat, 10),
-    (Sessions::ALL[0], Before::Flat, 60),
-    (Sessions::ALL[1], Before::Flat, 10),
-    (Sessions::ALL[1], Before::Flat, 60),
+    (Sessions::ALL[0], Before::Runs, 10),
+    (Sessions::ALL[0], Before::Runs, 60),
+    (Sessions::ALL[1], Before::Runs, 10),
+    (Sessions::ALL[1], Before::Runs, 60),
     // Without a token, the buffer makes no difference.
-    (Sessions::ALL[0], Before::Cold, 10),
-    (Sessions::ALL[0], Before::Cold, 60),
+    (Sessions::ALL[0], Before::Starts, 10),
+    (Sessions::ALL[0], Before::Starts, 60),
 ];

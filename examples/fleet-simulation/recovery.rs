@@ -2,21 +2,18 @@
 
 use std::time::Duration;
 
-use crate::fleet::{Fleet, Issuer, START};
-use crate::sessions::Sessions;
+use crate::fleet::{Fleet, START};
 
 /// How a fleet comes back after an outage.
 #[derive(Debug)]
 pub(crate) struct Recovery {
-    pub(crate) sessions: Sessions,
-    pub(crate) outage: Duration,
+    pub(crate) fleet: Fleet,
     pub(crate) before: Before,
-    /// Calls per second.
-    pub(crate) mean_while_down: f64,
-    pub(crate) max_while_down: u32,
-    pub(crate) first_second: u32,
-    pub(crate) max_after: u32,
-    /// Until all caches have a token again.
+    pub(crate) outage: Duration,
+    /// Calls in each second of the outage, and after it.
+    pub(crate) while_down: Vec<u32>,
+    pub(crate) after: Vec<u32>,
+    /// From the end of the outage until all caches have a token.
     pub(crate) took: Duration,
 }
 
@@ -24,44 +21,34 @@ pub(crate) struct Recovery {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Before {
     /// It has run for some periods.
-    Flat,
+    Runs,
     /// Nothing: it starts during the outage.
-    Cold,
+    Starts,
 }
 
 impl Recovery {
-    pub(crate) fn simulate(sessions: Sessions, caches: usize, before: Before, outage: Duration, seed: u64) -> Self {
-        let mut fleet = Fleet::new(caches, sessions, seed);
-        if before == Before::Flat {
-            fleet.run_until(START + sessions.period() * 2, Issuer::Up, |_| {});
-        }
-        let start = fleet.now();
-        let mut down = Vec::new();
-        while fleet.now() < start + outage {
-            down.push(second(&mut fleet, Issuer::Down));
-        }
-        let mut up = Vec::new();
-        while up.is_empty() || !fleet.all_have_tokens() {
-            up.push(second(&mut fleet, Issuer::Up));
-        }
-        Self {
-            sessions,
-            outage,
-            before,
-            mean_while_down: f64::from(down.iter().sum::<u32>()) / down.len() as f64,
-            max_while_down: down.into_iter().max().unwrap_or_default(),
-            first_second: up[0],
-            took: SECOND * up.len() as u32,
-            max_after: up.into_iter().max().unwrap_or_default(),
-        }
+    pub(crate) fn simulate(fleet: Fleet, before: Before, outage: Duration) -> Self {
+        let start = match before {
+            Before::Runs => START + fleet.sessions.period() * 2,
+            Before::Starts => Duration::ZERO,
+        };
+        let end = start + outage;
+        let mut while_down = vec![0; outage.as_secs() as usize];
+        let mut after = vec![0; OBSERVED.as_secs() as usize];
+        let mut took = Duration::ZERO;
+        fleet.simulate(&[start..end], end + OBSERVED, |call| {
+            if let Some(since) = call.time.checked_sub(end) {
+                after[since.as_secs() as usize] += 1;
+                if !call.had_token {
+                    took = took.max(since);
+                }
+            } else if let Some(since) = call.time.checked_sub(start) {
+                while_down[since.as_secs() as usize] += 1;
+            }
+        });
+        Self { fleet, before, outage, while_down, after, took }
     }
 }
 
-/// The calls of one second.
-fn second(fleet: &mut Fleet, issuer: Issuer) -> u32 {
-    let mut calls = 0;
-    fleet.run_until(fleet.now() + SECOND, issuer, |_| calls += 1);
-    calls
-}
-
-const SECOND: Duration = Duration::from_secs(1);
+/// How long the end of an outage is observed: longer than any backoff.
+const OBSERVED: Duration = Duration::from_secs(600);

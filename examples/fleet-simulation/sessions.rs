@@ -37,7 +37,9 @@ impl Sessions {
     pub(crate) fn cache(self, now: TimePoint) -> SimulatedCache {
         // The caches are built only for their settings.
         match self.defaults {
-            Defaults::Core => SimulatedCache::with_settings_of(&TokenCache::builder(mock_source::<()>().0).build(), now),
+            Defaults::Core => {
+                SimulatedCache::with_settings_of(&TokenCache::builder(mock_source::<()>().0).build(), now)
+            }
             Defaults::Aws => SimulatedCache::with_settings_of(&token_cache_aws::builder(mock_source().0).build(), now),
         }
     }

@@ -23,7 +23,7 @@ mod clock;
 mod harness;
 mod log;
 mod settled;
-mod simulated_cache;
+mod simulation;
 mod source;
 
 pub use self::clock::VirtualClock;
@@ -31,5 +31,5 @@ pub use self::harness::Harness;
 pub use self::log::EventLog;
 pub use self::settled::settled;
 #[doc(hidden)]
-pub use self::simulated_cache::SimulatedCache;
+pub use self::simulation::SimulatedCache;
 pub use self::source::{Fetch, MockSource, SourceHandle, mock_source};

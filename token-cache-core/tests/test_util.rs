@@ -156,8 +156,7 @@ async fn a_dropped_fetch_is_never_answered() {
 async fn a_simulated_cache_fetches_like_a_real_one() {
     const JITTER_SAMPLE: f64 = 0.3;
     let issue = |is_up| if is_up { Ok(TemporaryToken::expires_in((), HOUR)) } else { Err("the issuer is down") };
-    let (clock, is_up, fetches) =
-        (VirtualClock::new(), Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let (clock, is_up, fetches) = (VirtualClock::new(), Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
     let source = {
         let (is_up, fetches) = (Arc::clone(&is_up), Arc::clone(&fetches));
         source_fn(move || {
@@ -172,6 +171,7 @@ async fn a_simulated_cache_fetches_like_a_real_one() {
         let now = clock.now();
         let elapsed = now.monotonic() - start;
         is_up.store(!(2 * HOUR..4 * HOUR).contains(&elapsed), Ordering::Relaxed);
+        assert_eq!(cache.peek().is_some(), simulated.has_token(now), "before {elapsed:?}");
         let _ = cache.get().await;
         settled().await;
         simulated.get(now, JITTER_SAMPLE, || {

@@ -50,7 +50,7 @@ impl SimulatedCache {
     /// Whether callers get a token.
     #[must_use]
     pub fn has_token(&self, now: TimePoint) -> bool {
-        self.state.serving(now).is_some_and(|serving| serving.serve_until.not_reached(now))
+        matches!(self.state.fallback(now, Duration::ZERO), Some(Ok(_)))
     }
 
     /// The monotonic time until which further calls of [`get`](Self::get) have no effect.
