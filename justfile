@@ -33,6 +33,10 @@ s3 *ARGS:
 peers *ARGS:
     cargo run --release -p token-cache-peers -- {{ARGS}}
 
+# when a fleet of caches calls its issuer
+fleet *ARGS:
+    cargo run --release -p token-cache-fleet-simulation -- {{ARGS}}
+
 # the ratios of the benchmarks
 bench *ARGS:
     cargo bench -p token-cache-peers -- {{ARGS}}

@@ -23,10 +23,13 @@ mod clock;
 mod harness;
 mod log;
 mod settled;
+mod simulation;
 mod source;
 
 pub use self::clock::VirtualClock;
 pub use self::harness::Harness;
 pub use self::log::EventLog;
 pub use self::settled::settled;
+#[doc(hidden)]
+pub use self::simulation::SimulatedCache;
 pub use self::source::{Fetch, MockSource, SourceHandle, mock_source};

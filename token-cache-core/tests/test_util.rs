@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use token_cache_core::test_util::{self, VirtualClock, mock_source, settled};
-use token_cache_core::{Clock, Freshness, TokenCache};
+use token_cache_core::test_util::{self, SimulatedCache, VirtualClock, mock_source, settled};
+use token_cache_core::{Clock, Freshness, TemporaryToken, TokenCache, source_fn};
 
 type Harness = test_util::Harness<&'static str>;
 
@@ -150,4 +150,44 @@ async fn a_dropped_fetch_is_never_answered() {
     assert!(!get.is_finished());
     clock.advance(30 * SECOND);
     get.await.unwrap().unwrap_err();
+}
+
+#[tokio::test]
+async fn a_simulated_cache_fetches_like_a_real_one() {
+    const JITTER_SAMPLE: f64 = 0.3;
+    let issue = |is_up| if is_up { Ok(TemporaryToken::expires_in((), HOUR)) } else { Err("the issuer is down") };
+    let (clock, is_up, fetches) = (VirtualClock::new(), Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let source = {
+        let (is_up, fetches) = (Arc::clone(&is_up), Arc::clone(&fetches));
+        source_fn(move || {
+            fetches.fetch_add(1, Ordering::Relaxed);
+            std::future::ready(issue(is_up.load(Ordering::Relaxed)))
+        })
+    };
+    let cache = TokenCache::builder(source).clock(clock.clone()).jitter_sample(|| JITTER_SAMPLE).build();
+    let mut simulated = SimulatedCache::with_settings_of(&cache, clock.now());
+    let (start, mut simulated_fetches) = (clock.now().monotonic(), 0);
+    loop {
+        let now = clock.now();
+        let elapsed = now.monotonic() - start;
+        is_up.store(!(2 * HOUR..4 * HOUR).contains(&elapsed), Ordering::Relaxed);
+        assert_eq!(cache.peek().is_some(), simulated.has_token(now), "before {elapsed:?}");
+        let _ = cache.get().await;
+        settled().await;
+        simulated.get(now, JITTER_SAMPLE, || {
+            simulated_fetches += 1;
+            Ok(issue(is_up.load(Ordering::Relaxed))?)
+        });
+        assert_eq!(fetches.load(Ordering::Relaxed), simulated_fetches, "after {elapsed:?}");
+        assert_eq!(cache.peek().is_some(), simulated.has_token(now), "after {elapsed:?}");
+        if elapsed > 6 * HOUR {
+            break;
+        }
+        clock.advance(simulated.next_decision(now) - now.monotonic() - MS);
+        let _ = cache.get().await;
+        settled().await;
+        assert_eq!(fetches.load(Ordering::Relaxed), simulated_fetches, "before the next decision");
+        clock.advance(MS);
+    }
+    assert!(simulated_fetches > 50, "{simulated_fetches} fetches, in two hours of outage");
 }

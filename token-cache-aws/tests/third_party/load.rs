@@ -64,7 +64,7 @@ async fn until(aws: &AwsTokenCache, end: impl Future<Output = ()>) -> Outcome {
 
 /// Waits for the end of a fetch that a reader may have started, because the issuer counts it too.
 pub(crate) async fn wait_for_fetch(aws: &AwsTokenCache) {
-    wait_until("the end of the fetch", async || !aws.cache().status().refreshing).await;
+    wait_until("the end of the fetch", async || aws.cache().status().fetch == token_cache_aws::token_cache_core::FetchState::Idle).await;
 }
 
 const WORKERS: usize = 8;

@@ -24,5 +24,5 @@ pub(crate) async fn through_rotations<T: Send + Sync + 'static>(
 
 /// Waits for the end of a fetch that a reader may have started.
 pub(crate) async fn wait_for_fetch<T: Send + Sync + 'static>(cache: &TokenCache<T>) {
-    wait_until("the end of the fetch", async || !cache.status().refreshing).await;
+    wait_until("the end of the fetch", async || cache.status().fetch == token_cache_core::FetchState::Idle).await;
 }
