@@ -161,7 +161,9 @@ impl StdError for Error {
 
 #[derive(thiserror::Error)]
 pub(crate) enum Cause {
-    #[error("the token source returned a token that had expired {ago:.1?} before: check the clock of this machine")]
+    #[error(
+        "the token source returned a token that had already expired, {ago:.1?} before: check the clock of this machine"
+    )]
     AlreadyExpired { ago: Duration },
     #[error("a function that was given to the builder of the cache panicked")]
     CallbackPanicked,

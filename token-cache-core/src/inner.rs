@@ -1,5 +1,6 @@
 //! [`Inner`]: the state of a cache behind one lock. Each change publishes a new snapshot.
 
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use crate::error::{Cause, Error};
 use crate::event::{Event, Listener};
 use crate::pending::PendingFetch;
 use crate::rt::{AtomicArc, Background, Mutex, Runtime, Task, lock, watch};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Validity};
 use crate::source::TokenSource;
 use crate::state::{FetchId, FetchOutcome, NewToken, State};
 use crate::telemetry;
@@ -59,6 +60,8 @@ pub(crate) struct Locked<T> {
     pub(crate) state: State<T>,
     /// The current fetch of `state`.
     pub(crate) pending: Option<Arc<PendingFetch<T>>>,
+    /// Of the snapshot that readers see.
+    published: Option<Arc<Validity>>,
 }
 
 impl<T> Inner<T> {
@@ -69,12 +72,14 @@ impl<T> Inner<T> {
             state.seed(initial, now, (setup.jitter_sample)());
         }
         drop(state.take_displaced());
+        let snapshot = state.serving(now).map(Snapshot::from);
+        let published = snapshot.as_ref().map(|snapshot| Arc::clone(&snapshot.validity));
         Self {
-            snapshot: AtomicArc::from_pointee(state.serving(now).map(Snapshot::from)),
+            snapshot: AtomicArc::from_pointee(snapshot),
             clock: setup.clock.clone(),
             setup: Arc::new(setup),
             generations: watch::Sender::new(state.generation()),
-            locked: Mutex::new(Locked { state, pending: None }),
+            locked: Mutex::new(Locked { state, pending: None, published }),
             keep_warm_task: Mutex::new(None),
             threads: Mutex::new(Threads::default()),
         }
@@ -122,8 +127,9 @@ impl<T> Inner<T> {
         let result = change(&mut locked, now);
         let stale = locked.state.take_stale_event(now);
         let snapshot = locked.state.serving(now).map(|serving| Arc::new(Snapshot::from(serving)));
-        if let Some(previous) = self.snapshot.load().as_ref() {
-            previous.validity.retire();
+        let published = snapshot.as_ref().map(|snapshot| Arc::clone(&snapshot.validity));
+        if let Some(previous) = mem::replace(&mut locked.published, published) {
+            previous.retire();
         }
         let previous = self.snapshot.swap(snapshot);
         let ended = if locked.state.in_flight().is_none() { locked.pending.take() } else { None };

@@ -55,7 +55,7 @@ impl Validity {
             return false;
         }
         // A decision may be late by one tick, an expiry must not.
-        if !self.expires.has_at_least(MAX_TICK, now) {
+        if tick == 0 || !self.expires.has_at_least(MAX_TICK, now) {
             return true;
         }
         let exchanged = self.checked_tick.compare_exchange(seen, tick, Ordering::Relaxed, Ordering::Relaxed);

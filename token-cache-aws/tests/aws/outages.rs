@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use token_cache_aws::AwsTokenCache;
-use token_cache_core::ErrorKind;
+use token_cache_core::{ErrorKind, FetchState};
 use token_cache_testing::aws::Fault;
 
 use super::harness::*;
@@ -97,7 +97,7 @@ async fn no_request_fails_during_an_outage_within_the_lifetime_of_a_session() {
     let advance_under_load = async |step: Duration| {
         load.round().await;
         // Otherwise the step could time out a fetch that a slow machine has not finished.
-        wait_until(|| cache.cache().status().fetch == token_cache_aws::token_cache_core::FetchState::Idle).await;
+        wait_until(|| cache.cache().status().fetch == FetchState::Idle).await;
         aws.clock.advance(step);
     };
     for _ in 0..13 {

@@ -3,6 +3,7 @@
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::{RetryConfig, client::HttpConnector};
 use token_cache_aws::AwsTokenCache;
+use token_cache_aws::token_cache_core::FetchState;
 use token_cache_test_support::{round_trips, wait_until};
 
 use crate::ROTATIONS;
@@ -64,7 +65,7 @@ async fn until(aws: &AwsTokenCache, end: impl Future<Output = ()>) -> Outcome {
 
 /// Waits for the end of a fetch that a reader may have started, because the issuer counts it too.
 pub(crate) async fn wait_for_fetch(aws: &AwsTokenCache) {
-    wait_until("the end of the fetch", async || aws.cache().status().fetch == token_cache_aws::token_cache_core::FetchState::Idle).await;
+    wait_until("the end of the fetch", async || aws.cache().status().fetch == FetchState::Idle).await;
 }
 
 const WORKERS: usize = 8;

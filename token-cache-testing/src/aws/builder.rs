@@ -151,15 +151,13 @@ mod tests {
         drop(aws);
         assert!(!directory.exists());
     }
-}
 
-#[cfg(all(test, unix))]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
+    #[cfg(unix)]
     #[test]
     fn only_the_owner_can_read_the_directory() {
-        let directory = super::private_directory().unwrap();
+        use std::os::unix::fs::PermissionsExt;
+
+        let directory = private_directory().unwrap();
         assert_eq!(directory.path().metadata().unwrap().permissions().mode() & 0o777, 0o700);
     }
 }

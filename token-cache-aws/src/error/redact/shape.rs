@@ -54,7 +54,7 @@ fn show_value<'a>(value: &'a str, before: &str) -> Cow<'a, str> {
     if let Some((scheme, rest)) = value.split_once("://") {
         return show_url(scheme, rest).into();
     }
-    if is_arn(value) || is_time(value) || is_authority(value) {
+    if is_arn(value) || is_time(value) || is_authority(value) || is_region(value) || is_variable(value) {
         return value.into();
     }
     if value.starts_with(['/', '~', '.']) && !value.contains(is_structure) {
@@ -92,6 +92,26 @@ fn show_url(scheme: &str, rest: &str) -> String {
         Some(mark) if query.contains(|c: char| c.is_alphanumeric()) => format!("{shown}{mark}{REDACTED}"),
         _ => shown + query,
     }
+}
+
+/// `eu-central-1`.
+fn is_region(value: &str) -> bool {
+    let Some((area, number)) = value.rsplit_once('-') else { return false };
+    let mut pieces = area.split('-');
+    let is_short_word = |piece: &str| piece.len() <= 9 && piece.bytes().all(|c| c.is_ascii_lowercase());
+    pieces.next().is_some_and(|country| country.len() == 2 && is_short_word(country))
+        && (1..=2).contains(&pieces.clone().count())
+        && pieces.all(|piece| piece.len() >= 3 && is_short_word(piece))
+        && (1..=2).contains(&number.len())
+        && number.bytes().all(|c| c.is_ascii_digit())
+}
+
+/// `AWS_EC2_METADATA_DISABLED`.
+fn is_variable(value: &str) -> bool {
+    let is_piece = |piece: &str| {
+        (piece.bytes().all(|c| c.is_ascii_uppercase()) && is_word(piece)) || ["EC2", "S3", "SHA256"].contains(&piece)
+    };
+    value.strip_prefix("AWS_").is_some_and(|rest| rest.split('_').all(is_piece))
 }
 
 fn is_authority(authority: &str) -> bool {
