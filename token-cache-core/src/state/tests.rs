@@ -9,6 +9,8 @@ use crate::error::ErrorKind;
 use crate::status::Freshness;
 use crate::token::TemporaryToken;
 
+type Token = &'static str;
+
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -22,36 +24,36 @@ fn config() -> Config {
     Config { jitter: 0.0, ..Config::default() }
 }
 
-fn empty(config: Config) -> State<&'static str> {
+fn empty(config: Config) -> State<Token> {
     State::new(Arc::new(config), true, at(0))
 }
 
 /// Holds a token of one hour, fetched at 0: NearExpiry from 3300 s, TooShort from 3540 s.
-fn holding() -> State<&'static str> {
+fn holding() -> State<Token> {
     holding_with(config())
 }
 
-fn holding_with(config: Config) -> State<&'static str> {
+fn holding_with(config: Config) -> State<Token> {
     let mut state = empty(config);
     assert!(matches!(get(&mut state, 0), Decision::Wait { .. }));
     complete(&mut state, 0, Ok(TemporaryToken::expires_in("a", HOUR)));
     state
 }
 
-fn get(state: &mut State<&'static str>, seconds: u64) -> Decision<&'static str> {
+fn get(state: &mut State<Token>, seconds: u64) -> Decision<Token> {
     state.get(at(seconds), Duration::ZERO, true)
 }
 
-fn in_flight(state: &State<&'static str>) -> InFlight {
+fn in_flight(state: &State<Token>) -> InFlight {
     state.in_flight().expect("no fetch was started")
 }
 
 /// Runs the current fetch from start to end.
 fn complete(
-    state: &mut State<&'static str>,
+    state: &mut State<Token>,
     seconds: u64,
-    result: Result<TemporaryToken<&'static str>, Error>,
-) -> FetchOutcome<&'static str> {
+    result: Result<TemporaryToken<Token>, Error>,
+) -> FetchOutcome<Token> {
     let id = in_flight(state).id;
     assert!(state.begin(id, at(seconds)));
     end(state, id, seconds, seconds, result)
@@ -59,12 +61,12 @@ fn complete(
 
 /// Ends a fetch that has started.
 fn end(
-    state: &mut State<&'static str>,
+    state: &mut State<Token>,
     id: FetchId,
     started: u64,
     seconds: u64,
-    result: Result<TemporaryToken<&'static str>, Error>,
-) -> FetchOutcome<&'static str> {
+    result: Result<TemporaryToken<Token>, Error>,
+) -> FetchOutcome<Token> {
     let result = result.map(|token| NewToken::new(&state.config, token, at(started)));
     let same = match (state.rejected(), &result) {
         (Some(rejected), Ok(new)) if **rejected == *new.token => SameAsRejected::Yes,
@@ -73,27 +75,27 @@ fn end(
     state.complete(id, at(seconds), result, same, 0.0)
 }
 
-fn fail(state: &mut State<&'static str>, seconds: u64) {
+fn fail(state: &mut State<Token>, seconds: u64) {
     fail_with(state, seconds, Cause::Panicked);
 }
 
-fn fail_with(state: &mut State<&'static str>, seconds: u64, cause: Cause) -> Error {
+fn fail_with(state: &mut State<Token>, seconds: u64, cause: Cause) -> Error {
     let error = Err(state.error(cause));
     let FetchOutcome::Failed(error) = complete(state, seconds, error) else { panic!("it did not fail") };
     error
 }
 
 /// Fails the current fetch if it is overdue.
-fn overdue(state: &mut State<&'static str>, seconds: u64) -> Option<Error> {
+fn overdue(state: &mut State<Token>, seconds: u64) -> Option<Error> {
     let id = in_flight(state).id;
     state.fail_overdue(id, at(seconds), 0.0)
 }
 
-fn token(state: &State<&'static str>) -> Arc<&'static str> {
+fn token(state: &State<Token>) -> Arc<Token> {
     Arc::clone(state.stored().expect("no token"))
 }
 
-fn next_attempt(state: &State<&'static str>, seconds: u64) -> Duration {
+fn next_attempt(state: &State<Token>, seconds: u64) -> Duration {
     state.next_attempt(at(seconds)).monotonic()
 }
 
@@ -201,7 +203,7 @@ fn a_fetch_has_the_reason_of_its_freshness() {
 #[test]
 fn the_snapshot_ends_with_the_next_decision() {
     let mut state = holding();
-    let until = |state: &State<&'static str>, seconds| state.serving(at(seconds)).unwrap().serve_until;
+    let until = |state: &State<Token>, seconds| state.serving(at(seconds)).unwrap().serve_until;
     assert_eq!(until(&state, 10), Deadline::after(at(0), Duration::from_secs(3300)), "the start of NearExpiry");
     get(&mut state, 3301);
     assert_eq!(until(&state, 3301).monotonic(), Duration::from_secs(3331), "the timeout of the fetch");
@@ -214,7 +216,7 @@ fn the_snapshot_ends_with_the_next_decision() {
 fn the_snapshot_serves_nobody_while_callers_wait() {
     let mut state = holding();
     get(&mut state, 3550);
-    let until = |state: &State<&'static str>, seconds| state.serving(at(seconds)).unwrap().serve_until;
+    let until = |state: &State<Token>, seconds| state.serving(at(seconds)).unwrap().serve_until;
     assert_eq!(until(&state, 3554), Deadline::PAST, "before the soft deadline");
     assert_eq!(until(&state, 3555).monotonic(), Duration::from_secs(3580), "after it, until the timeout of the fetch");
 }
@@ -460,7 +462,7 @@ fn p21_readers_decide_within_half_of_the_idle_time() {
 #[test]
 fn p05_a_source_of_short_tokens_is_not_asked_again() {
     let mut state = holding();
-    let decide = |state: &mut State<&'static str>, seconds, min_remaining| state.get(at(seconds), min_remaining, true);
+    let decide = |state: &mut State<Token>, seconds, min_remaining| state.get(at(seconds), min_remaining, true);
     for seconds in [0, 1, 3299] {
         let Decision::Fail(error) = decide(&mut state, seconds, 2 * HOUR) else { panic!("{seconds}") };
         assert_eq!(error.kind(), ErrorKind::TooShort);
@@ -476,7 +478,7 @@ fn p05_a_source_of_short_tokens_is_not_asked_again() {
 #[test]
 fn p05_a_shorter_answer_replaces_nothing() {
     let mut state = holding();
-    let decide = |state: &mut State<&'static str>, seconds| state.get(at(seconds), HOUR, true);
+    let decide = |state: &mut State<Token>, seconds| state.get(at(seconds), HOUR, true);
     assert!(matches!(decide(&mut state, 10), Decision::Wait { .. }));
     let outcome = complete(&mut state, 10, Ok(TemporaryToken::expires_in("b", HOUR / 2)));
     assert!(matches!(outcome, FetchOutcome::Succeeded { token, .. } if *token == "a"));
@@ -615,7 +617,7 @@ fn p26_a_stored_token_ends_a_failure_and_a_fetch() {
 }
 
 /// When a token of one hour is refreshed that was fetched at 0.
-fn refresh_at(config: Config, make: impl FnOnce(&mut State<&'static str>), sample: f64) -> Duration {
+fn refresh_at(config: Config, make: impl FnOnce(&mut State<Token>), sample: f64) -> Duration {
     let mut state = empty(config);
     make(&mut state);
     let entry = state.entry.as_ref().expect("no token");
@@ -650,7 +652,7 @@ fn a_token_out_of_turn_is_refreshed_at_a_random_point() {
     assert_eq!(refresh_at(config(), |state| drop(holding_at(state, 0.5)), 0.5), 3300 * SECOND, "without jitter");
 }
 
-fn holding_at(state: &mut State<&'static str>, sample: f64) -> FetchOutcome<&'static str> {
+fn holding_at(state: &mut State<Token>, sample: f64) -> FetchOutcome<Token> {
     get(state, 0);
     let id = in_flight(state).id;
     state.begin(id, at(0));
