@@ -31,12 +31,12 @@ macro_rules! credential_provider {
     ($feature:literal, $object_store:ident, $version:ident) => {
         #[cfg(feature = $feature)]
         pub(crate) mod $version {
+            use std::pin::Pin;
             use std::sync::Arc;
 
-            use async_trait::async_trait;
             use aws_credential_types::Credentials;
             use $object_store::aws::AwsCredential;
-            use $object_store::{CredentialProvider, Error, Result};
+            use $object_store::{CredentialProvider, Result};
 
             use crate::cache::AwsTokenCache;
 
@@ -48,16 +48,19 @@ macro_rules! credential_provider {
                 }
             }
 
-            #[async_trait]
+            /// The source of the error is the [`Error`](token_cache_core::Error) of the cache.
             impl CredentialProvider for AwsTokenCache {
                 type Credential = AwsCredential;
 
-                async fn get_credential(&self) -> Result<Arc<AwsCredential>> {
-                    self.views()
-                        .$version
-                        .get()
-                        .await
-                        .map_err(|error| Error::Generic { store: "S3", source: error.into() })
+                // The future of the view, because another one around it would cost a second allocation.
+                fn get_credential<'a, 'b>(
+                    &'a self,
+                ) -> Pin<Box<dyn Future<Output = Result<Arc<AwsCredential>>> + Send + 'b>>
+                where
+                    'a: 'b,
+                    Self: 'b,
+                {
+                    self.views().$version.get_credential()
                 }
             }
         }
