@@ -462,6 +462,7 @@ struct Recorder {
     /// The number of running calls of the source.
     fetching: AtomicUsize,
     served: AtomicU64,
+    generation: AtomicU64,
     longest: AtomicU64,
     /// By number, from 1.
     fetches: Mutex<Vec<FetchRecord>>,
@@ -525,7 +526,11 @@ impl Recorder {
     fn record(&self, event: &Event) {
         let received = now().monotonic();
         let (took, stored, retry_after) = match event {
-            Event::FetchSucceeded { took, .. } => (*took, Some(received), None),
+            Event::FetchSucceeded { took, generation, .. } => {
+                // A token that does not live as long as the stored one replaces nothing.
+                let is_stored = self.generation.fetch_max(*generation, SeqCst) < *generation;
+                (*took, is_stored.then_some(received), None)
+            }
             // After a permanent error callers of `refresh` do not wait.
             Event::FetchFailed { took, error, .. } if error.kind() == ErrorKind::Permanent => (*took, None, None),
             Event::FetchFailed { took, error, .. } => (*took, None, error.retry_after()),
