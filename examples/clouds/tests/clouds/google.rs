@@ -87,7 +87,8 @@ async fn at_most_two_metadata_requests_per_token() {
             load::wait_for_fetch(&cache).await;
             clock.advance(5 * SECOND);
         }
-        assert!((24..=most).contains(&metadata.requests()), "{} requests", metadata.requests());
+        // One more for the first token, which is refreshed at a random point: the server returns the same one.
+        assert!((24..=most + 1).contains(&metadata.requests()), "{} requests", metadata.requests());
     }
 }
 
