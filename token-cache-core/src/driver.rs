@@ -47,7 +47,14 @@ impl<T: Send + Sync + 'static> Inner<T> {
                 // This caller could use the stored token on arrival, and has only waited for a better one.
                 min_remaining = Duration::ZERO;
             }
-            let Some(outcome) = self.wait(&waiting, caller).await? else { continue };
+            let outcome = match self.wait(&waiting, caller).await {
+                Ok(Some(outcome)) => outcome,
+                Ok(None) => continue,
+                Err(would_block) => {
+                    let usable = self.update(|locked, now| locked.state.fallback(now, min_remaining));
+                    return usable.and_then(Result::ok).ok_or(would_block);
+                }
+            };
             if let Some(token) = self.hit_for(min_remaining) {
                 return Ok(token);
             }

@@ -287,6 +287,8 @@ fn p27_an_async_task_gets_an_error_instead_of_blocking() {
             fetch.succeed_for("a", HOUR);
             assert_eq!(*get.await.unwrap().unwrap(), "a", "the fetch goes on");
             assert_eq!(*harness.cache.get_blocking().unwrap(), "a", "a usable token needs no waiting");
+            harness.clock.advance(HOUR - 30 * SECOND);
+            assert_eq!(*harness.cache.get_blocking().unwrap(), "a", "nor does one that is too short");
         });
     }
     let cache = real_cache();
