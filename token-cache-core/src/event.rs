@@ -14,12 +14,13 @@ pub enum Event {
         /// Why it started.
         reason: FetchReason,
     },
-    /// A fetch succeeded, and its token is stored.
+    /// A fetch succeeded, and its token is stored, unless it was fetched for a caller of
+    /// [`get_valid_for`](crate::TokenCache::get_valid_for) and does not live longer than the stored one.
     #[non_exhaustive]
     FetchSucceeded {
-        /// The number of the token.
+        /// The number of the stored token.
         generation: u64,
-        /// The time until the token expires. `None` if it never does.
+        /// The time until the stored token expires. `None` if it never does.
         remaining: Option<Duration>,
         /// The duration of the fetch.
         took: Duration,
