@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::inner::{Inner, Setup, drop_quietly};
 use crate::pending::PendingFetch;
 use crate::rt::{Background, Runtime, grace_period, lock};
-use crate::state::{FetchId, FetchOutcome, MAX_SLEEP, NewToken, SameAsRejected};
+use crate::state::{FetchId, FetchOutcome, MAX_SLEEP, NewToken};
 use crate::telemetry;
 use crate::token::TemporaryToken;
 
@@ -115,11 +115,11 @@ impl<T> FetchGuard<T> {
             // Compared without the lock, because that calls a function of the user.
             let comparable = inner.setup.token_eq.is_some();
             let rejected = if comparable { inner.read_state(|state, _| state.rejected().cloned()) } else { None };
-            let same = same_as_rejected(&inner.setup, rejected.as_ref(), &mut result);
+            let may_be_rejected = may_be_rejected(&inner.setup, rejected.as_ref(), &mut result);
             let completed = inner.update(|locked, now| {
                 let unchanged = locked.state.rejected().map(Arc::as_ptr) == rejected.as_ref().map(Arc::as_ptr);
                 let result = if unchanged || !comparable { result.take() } else { None }?;
-                let outcome = locked.state.complete(self.pending.id, now, result, same, jitter_sample);
+                let outcome = locked.state.complete(self.pending.id, now, result, may_be_rejected, jitter_sample);
                 Some((outcome, locked.state.status(now), now.monotonic().saturating_sub(started.monotonic())))
             });
             drop_quietly(rejected);
@@ -147,22 +147,18 @@ impl<T> FetchGuard<T> {
     }
 }
 
-/// Whether the token of a fetch is the rejected one. If the function of the user panics, the fetch has failed.
-fn same_as_rejected<T>(
+/// Whether the token of a fetch may be the rejected one. If the function of the user panics, the fetch has failed.
+fn may_be_rejected<T>(
     setup: &Setup<T>,
     rejected: Option<&Arc<T>>,
     result: &mut Option<Result<NewToken<T>, Error>>,
-) -> SameAsRejected {
-    let (Some(rejected), Some(Ok(new))) = (rejected, &*result) else {
-        return if setup.token_eq.is_some() { SameAsRejected::No } else { SameAsRejected::Unknown };
-    };
+) -> bool {
+    let (Some(rejected), Some(Ok(new))) = (rejected, &*result) else { return setup.token_eq.is_none() };
     match setup.are_same(rejected, &new.token) {
-        Ok(Some(true)) => SameAsRejected::Yes,
-        Ok(Some(false)) => SameAsRejected::No,
-        Ok(None) => SameAsRejected::Unknown,
+        Ok(same) => same.unwrap_or(true),
         Err(error) => {
             *result = Some(Err(error));
-            SameAsRejected::No
+            false
         }
     }
 }

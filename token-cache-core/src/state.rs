@@ -23,7 +23,7 @@ pub(crate) use self::entry::{Entry, NewToken};
 use self::freshness::{FetchDue, Row};
 use self::pacing::{Failure, Rejections};
 pub(crate) use self::queries::{KeepWarm, MAX_SLEEP, Serving};
-pub(crate) use self::transitions::{FetchOutcome, SameAsRejected};
+pub(crate) use self::transitions::FetchOutcome;
 
 pub(crate) struct State<T> {
     config: Arc<Config>,

@@ -73,11 +73,8 @@ fn end(
     result: Result<TemporaryToken<Token>, Error>,
 ) -> FetchOutcome<Token> {
     let result = result.map(|token| NewToken::new(&state.config, token, at(started)));
-    let same = match (state.rejected(), &result) {
-        (Some(rejected), Ok(new)) if **rejected == *new.token => SameAsRejected::Yes,
-        _ => SameAsRejected::No,
-    };
-    state.complete(id, at(seconds), result, same, 0.0)
+    let may_be_rejected = matches!((state.rejected(), &result), (Some(rejected), Ok(new)) if **rejected == *new.token);
+    state.complete(id, at(seconds), result, may_be_rejected, 0.0)
 }
 
 fn fail(state: &mut State<Token>, seconds: u64) {

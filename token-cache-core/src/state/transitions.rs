@@ -25,15 +25,6 @@ pub(crate) enum FetchOutcome<T> {
     Lost,
 }
 
-/// Whether a new token is the rejected one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SameAsRejected {
-    Yes,
-    No,
-    /// Tokens cannot be compared.
-    Unknown,
-}
-
 impl<T> State<T> {
     /// The fetch starts, unless it was abandoned.
     pub(crate) fn begin(&mut self, id: FetchId, now: TimePoint) -> bool {
@@ -43,13 +34,13 @@ impl<T> State<T> {
         true
     }
 
-    /// The fetch has ended.
+    /// The fetch has ended. `may_be_rejected`: its token equals the rejected one, or tokens cannot be compared.
     pub(crate) fn complete(
         &mut self,
         id: FetchId,
         now: TimePoint,
         result: Result<NewToken<T>, Error>,
-        same: SameAsRejected,
+        may_be_rejected: bool,
         jitter_sample: f64,
     ) -> FetchOutcome<T> {
         let Some(in_flight) = self.in_flight.take_if(|in_flight| in_flight.id == id) else {
@@ -61,7 +52,7 @@ impl<T> State<T> {
             Err(error) => return FetchOutcome::Failed(self.record_failure(now, error, jitter_sample)),
         };
         let after_failure = self.forget_failure();
-        if in_flight.started_before_rejection && same != SameAsRejected::No {
+        if in_flight.started_before_rejection && may_be_rejected {
             self.displaced.tokens.push(new.token);
             return FetchOutcome::Discarded;
         }

@@ -9,7 +9,7 @@ use crate::clock::TimePoint;
 use crate::config::Config;
 use crate::error::Error;
 use crate::source::BoxError;
-use crate::state::{NewToken, SameAsRejected, State};
+use crate::state::{NewToken, State};
 use crate::token::TemporaryToken;
 
 /// A cache with the settings and the rules of a real one, but without a token, clock, source, lock and task.
@@ -42,7 +42,7 @@ impl SimulatedCache {
                 Ok(token) => Ok(NewToken::new(&self.config, token, now)),
                 Err(error) => Err(Error::from_source(error, &self.config.name)),
             };
-            self.state.complete(in_flight.id, now, result, SameAsRejected::Unknown, jitter_sample);
+            self.state.complete(in_flight.id, now, result, false, jitter_sample);
         }
         drop(self.state.take_displaced());
     }

@@ -56,7 +56,7 @@ fn p08_without_a_token_the_limit_grows_with_the_outage() {
         let id = in_flight(&state).id;
         assert!(state.begin(id, at(now)));
         let error = Err(state.error(Cause::Panicked));
-        assert!(matches!(state.complete(id, at(now), error, SameAsRejected::No, 1.0), FetchOutcome::Failed(_)));
+        assert!(matches!(state.complete(id, at(now), error, false, 1.0), FetchOutcome::Failed(_)));
         let wait = next_attempt(&state, now).as_secs() - now;
         let wait = wait.max(1);
         assert!(wait <= (now / 10).max(5), "after {now} s: {wait} s");

@@ -51,7 +51,7 @@ fn fetch(state: &mut State<Token>, token: TemporaryToken<Token>, seconds: u64, e
     let id = in_flight(state).id;
     assert!(state.begin(id, at(seconds)));
     let new = NewToken::new(&state.config, token, at(seconds));
-    state.complete(id, at(ends), Ok(new), SameAsRejected::No, sample);
+    state.complete(id, at(ends), Ok(new), false, sample);
     refresh(state)
 }
 
