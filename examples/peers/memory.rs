@@ -31,8 +31,8 @@ pub(crate) fn measure(threads: usize) -> Memory {
     let other_cache = new_cache(&runtime);
     let other_view = new_view(&other_cache, &runtime);
 
-    let (cache, mut cache_bytes) = live_bytes(|| new_cache(&runtime));
-    let (view, mut view_bytes) = live_bytes(|| new_view(&cache, &runtime));
+    let cache = new_cache(&runtime);
+    let view = new_view(&cache, &runtime);
     let barrier = Barrier::new(threads);
     let read = || {
         read_cache(&other_cache);
@@ -44,15 +44,16 @@ pub(crate) fn measure(threads: usize) -> Memory {
         barrier.wait();
         (cache_bytes, view_bytes)
     };
-    thread::scope(|scope| {
+    let read_bytes = thread::scope(|scope| {
         let readers: Vec<_> = (0..threads).map(|_| scope.spawn(read)).collect();
-        for reader in readers {
-            let (cache, view) = reader.join().expect("a reader that does not panic");
-            cache_bytes += cache;
-            view_bytes += view;
-        }
+        let bytes = readers.into_iter().map(|reader| reader.join().expect("a reader that does not panic"));
+        bytes.fold((0, 0), |sum, (cache, view)| (sum.0 + cache, sum.1 + view))
     });
-    Memory { threads, cache_bytes, view_bytes }
+    // What they release at their end. What they have allocated includes the watchdog of the fetch, which another thread has
+    // released already.
+    let ((), view_bytes) = live_bytes(|| drop(view));
+    let ((), cache_bytes) = live_bytes(|| drop(cache));
+    Memory { threads, cache_bytes: read_bytes.0 - cache_bytes, view_bytes: read_bytes.1 - view_bytes }
 }
 
 /// A cache that has fetched a token.
