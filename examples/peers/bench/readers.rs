@@ -146,7 +146,7 @@ impl Provider {
         cache.get().await?;
         source.set_behavior(HOUR, Behavior::Fail);
         cache.get().await?;
-        anyhow::ensure!(cache.status().fetch == FetchState::Running, "no refresh is in flight: {:?}", cache.status());
+        anyhow::ensure!(cache.status().fetch != FetchState::Idle, "no refresh is in flight: {:?}", cache.status());
         Ok(Self(Arc::new(AwsTokenCache::new(cache, &SdkConfig::builder().build()))))
     }
 
