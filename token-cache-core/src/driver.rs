@@ -29,17 +29,16 @@ pub(crate) enum Caller {
 struct Waiting<T> {
     pending: Arc<PendingFetch<T>>,
     soft_deadline: Option<Duration>,
-    /// The runtime of a fetch that this caller has started.
-    started_in: Option<Runtime>,
+    /// Whether this caller has started the fetch.
+    has_started: bool,
 }
 
 impl<T: Send + Sync + 'static> Inner<T> {
     /// For a caller whom the snapshot could not serve.
-    pub(crate) async fn get(self: &Arc<Self>, min_remaining: Duration, caller: Caller) -> Result<Arc<T>, Error> {
-        let mut min_remaining = min_remaining;
+    pub(crate) async fn get(self: &Arc<Self>, mut min_remaining: Duration, caller: Caller) -> Result<Arc<T>, Error> {
         loop {
-            let decision = self.decide(caller, |state, now, can_fetch| state.get(now, min_remaining, can_fetch));
-            let waiting = match decision {
+            // Many may wait, so nothing is kept in the future that it does not need: a `decision`, for example.
+            let waiting = match self.decide(caller, |state, now, can_fetch| state.get(now, min_remaining, can_fetch)) {
                 ControlFlow::Break(result) => return result,
                 ControlFlow::Continue(waiting) => waiting,
             };
@@ -183,14 +182,14 @@ impl<T: Send + Sync + 'static> Inner<T> {
     ) -> ControlFlow<Result<Arc<T>, Error>, Waiting<T>> {
         let runtime = self.runtime(caller == Caller::Blocking);
         let can_fetch = runtime.is_some();
-        let (decision, pending, started_in) = self.start(runtime, |state, now| decide(state, now, can_fetch));
+        let (decision, pending, has_started) = self.start(runtime, |state, now| decide(state, now, can_fetch));
         // After the decision, which records the access.
         self.ensure_kept_warm();
         match (decision, pending) {
             (Decision::Serve(token), _) => ControlFlow::Break(Ok(token)),
             (Decision::Fail(error), _) => ControlFlow::Break(Err(error)),
             (Decision::Wait { soft_deadline }, Some(pending)) => {
-                ControlFlow::Continue(Waiting { pending, soft_deadline, started_in })
+                ControlFlow::Continue(Waiting { pending, soft_deadline, has_started })
             }
             // Only while a fetch is in flight there is a decision to wait.
             (Decision::Wait { .. }, None) => ControlFlow::Break(Err(self.setup.error(Cause::NoRuntime))),
@@ -202,8 +201,8 @@ impl<T: Send + Sync + 'static> Inner<T> {
         self: &Arc<Self>,
         runtime: Option<Runtime>,
         decide: impl FnOnce(&mut State<T>, TimePoint) -> D,
-    ) -> (D, Option<Arc<PendingFetch<T>>>, Option<Runtime>) {
-        let (decision, pending, started) = self.update(|locked, now| {
+    ) -> (D, Option<Arc<PendingFetch<T>>>, bool) {
+        let (decision, pending, starts) = self.update(|locked, now| {
             // After a fork nothing runs it.
             if let Some(lost) = locked.pending.take_if(|pending| pending.is_of_another_process()) {
                 locked.state.abandon(lost.id);
@@ -216,13 +215,13 @@ impl<T: Send + Sync + 'static> Inner<T> {
             }
             (decision, locked.pending.clone(), new.is_some())
         });
-        match (&pending, started, runtime) {
-            (Some(pending), true, Some(runtime)) => {
-                fetch::spawn(self, pending, &runtime);
-                (decision, Some(Arc::clone(pending)), Some(runtime))
-            }
-            _ => (decision, pending, None),
-        }
+        let started = if let (Some(pending), true, Some(runtime)) = (&pending, starts, runtime) {
+            fetch::spawn(self, pending, &runtime);
+            true
+        } else {
+            false
+        };
+        (decision, pending, started)
     }
 
     /// Waits for the outcome of a fetch. `None` once the soft deadline is reached.
@@ -244,10 +243,10 @@ impl<T: Send + Sync + 'static> Inner<T> {
 
     /// An error if another fetch of this caller would be lost too, because its runtime is shutting down.
     fn check_runtime(&self, waiting: &Waiting<T>, caller: Caller) -> Result<(), Error> {
-        match (&waiting.started_in, self.runtime(caller == Caller::Blocking)) {
-            (Some(_), Some(runtime)) if !waiting.pending.is_on(&runtime) => Ok(()),
-            (Some(_), _) => Err(self.setup.error(Cause::NoRuntime)),
-            (None, _) => Ok(()),
-        }
+        let can_retry = || {
+            let runtime = self.runtime(caller == Caller::Blocking);
+            runtime.is_some_and(|runtime| !waiting.pending.is_on(&runtime))
+        };
+        if !waiting.has_started || can_retry() { Ok(()) } else { Err(self.setup.error(Cause::NoRuntime)) }
     }
 }

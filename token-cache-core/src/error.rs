@@ -18,7 +18,11 @@ use crate::source::{BoxError, Permanent, RetryAfter};
 /// error. `Debug` adds the rest of the error chain. Neither uses the `Debug` of the source's error, which might contain a token.
 /// Control characters and invisible ones in messages of the source are escaped, so that they cannot forge a log line.
 #[derive(Clone)]
-pub struct Error {
+// One pointer, so that the result of a hit fits into registers.
+pub struct Error(Arc<Failure>);
+
+#[derive(Clone)]
+struct Failure {
     cause: Arc<Cause>,
     cache_name: Arc<str>,
     retry_after: Option<Duration>,
@@ -55,13 +59,17 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(cause: Cause, cache_name: &Arc<str>) -> Self {
-        Self { cause: Arc::new(cause), cache_name: Arc::clone(cache_name), retry_after: None }
+        Self::with(cause, cache_name, None)
+    }
+
+    fn with(cause: Cause, cache_name: &Arc<str>, retry_after: Option<Duration>) -> Self {
+        Self(Arc::new(Failure { cause: Arc::new(cause), cache_name: Arc::clone(cache_name), retry_after }))
     }
 
     /// Returns the kind of the failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
-        match &*self.cause {
+        match &*self.0.cause {
             Cause::AlreadyExpired { .. } => ErrorKind::AlreadyExpired,
             Cause::CallbackPanicked => ErrorKind::CallbackPanicked,
             Cause::NoRuntime | Cause::NotDriven(_) => ErrorKind::NoRuntime,
@@ -77,22 +85,22 @@ impl Error {
 
     /// Returns the time from now until the cache can fetch again. `None` if that does not depend on time.
     #[must_use]
-    pub const fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
     }
 
     /// Returns the [name](crate::TokenCacheBuilder::name) of the cache that failed. If caches are sources of others, that is
     /// the innermost one.
     #[must_use]
     pub fn cache_name(&self) -> &str {
-        &self.cache_name
+        &self.0.cache_name
     }
 
     /// An error of the source. Marks are found anywhere in its chain; errors of another cache count as marks.
     pub(crate) fn from_source(mut error: BoxError, cache_name: &Arc<str>) -> Self {
         let inner = || marked_chain(&*error).find_map(|error| error.downcast_ref::<Self>());
         let stated = marked_chain(&*error).find_map(|error| error.downcast_ref::<RetryAfter>());
-        let retry_after = stated.map(|mark| mark.duration).or_else(|| inner()?.retry_after);
+        let retry_after = stated.map(|mark| mark.duration).or_else(|| inner()?.retry_after());
         let retry_after = retry_after.map(|duration| duration.min(MAX_RETRY_AFTER));
         let permanent = marked_chain(&*error).any(|error| error.is::<Permanent>())
             || inner().is_some_and(|inner| inner.kind() == ErrorKind::Permanent);
@@ -107,15 +115,16 @@ impl Error {
             }
         };
         match error.downcast::<Self>() {
-            Ok(inner) if !permanent || inner.kind() == ErrorKind::Permanent => Self { retry_after, ..*inner },
-            Ok(inner) => Self { retry_after, ..Self::new(Cause::Permanent(inner), cache_name) },
-            Err(error) if permanent => Self { retry_after, ..Self::new(Cause::Permanent(error), cache_name) },
-            Err(error) => Self { retry_after, ..Self::new(Cause::Source(error), cache_name) },
+            Ok(inner) if !permanent || inner.kind() == ErrorKind::Permanent => inner.with_retry_after(retry_after),
+            Ok(inner) => Self::with(Cause::Permanent(inner), cache_name, retry_after),
+            Err(error) if permanent => Self::with(Cause::Permanent(error), cache_name, retry_after),
+            Err(error) => Self::with(Cause::Source(error), cache_name, retry_after),
         }
     }
 
-    pub(crate) fn with_retry_after(&self, retry_after: Duration) -> Self {
-        Self { retry_after: Some(retry_after), ..self.clone() }
+    pub(crate) fn with_retry_after(&self, retry_after: impl Into<Option<Duration>>) -> Self {
+        let retry_after = retry_after.into();
+        Self(Arc::new(Failure { retry_after, ..Failure::clone(&self.0) }))
     }
 }
 
@@ -135,11 +144,12 @@ fn marked_chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item =
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self.cache_name != *DEFAULT_NAME {
-            write!(Escaped(f), "{}: ", self.cache_name)?;
+        let Failure { cause, cache_name, retry_after } = &*self.0;
+        if **cache_name != *DEFAULT_NAME {
+            write!(Escaped(f), "{cache_name}: ")?;
         }
-        self.cause.fmt(f)?;
-        if let Some(wait) = self.retry_after {
+        cause.fmt(f)?;
+        if let Some(wait) = retry_after {
             write!(f, " (next attempt in {wait:.1?})")?;
         }
         self.source().map_or(Ok(()), |source| write!(Escaped(f), ": {source}"))
@@ -155,7 +165,7 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.cause.source()
+        self.0.cause.source()
     }
 }
 
