@@ -12,6 +12,8 @@ use crate::config::{self, Config};
 use crate::event::Event;
 use crate::inner::{Inner, Setup};
 use crate::jitter;
+#[cfg(feature = "keyed")]
+use crate::limiter::Limiter;
 use crate::rt::Runtime;
 use crate::source::TokenSource;
 use crate::token::TemporaryToken;
@@ -35,6 +37,7 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
             token_eq: None,
             listener: None,
             runtime: None,
+            limiter: None,
             jitter_sample: Box::new(jitter::sample),
         };
         Self { setup, config: Config::default(), initial: None }
@@ -209,6 +212,13 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// Default: `token`.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.config.name = name.into();
+        self
+    }
+
+    /// As one of several caches of an issuer.
+    #[cfg(feature = "keyed")]
+    pub(crate) fn shared(mut self, clock: AnyClock, limiter: Option<Arc<Limiter>>) -> Self {
+        (self.setup.clock, self.setup.limiter) = (clock, limiter);
         self
     }
 

@@ -65,6 +65,18 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
         }
     }
 
+    /// Whether there is another handle.
+    #[cfg(feature = "keyed")]
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.inner) > 1
+    }
+
+    /// As dropping the last handle.
+    #[cfg(feature = "keyed")]
+    pub(crate) fn close(&self) {
+        self.inner.close();
+    }
+
     #[inline]
     pub(crate) fn hit(&self) -> Option<Arc<T>> {
         self.inner.hit()

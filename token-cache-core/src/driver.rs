@@ -189,6 +189,9 @@ impl<T: Send + Sync + 'static> Inner<T> {
             (Decision::Serve(token), _) => ControlFlow::Break(Ok(token)),
             (Decision::Fail(error), _) => ControlFlow::Break(Err(error)),
             (Decision::Wait { soft_deadline }, Some(pending)) => {
+                if self.setup.limiter.is_some() && soft_deadline.is_none() {
+                    pending.urgent.notify_one();
+                }
                 ControlFlow::Continue(Waiting { pending, soft_deadline, has_started })
             }
             // Only while a fetch is in flight there is a decision to wait.

@@ -48,7 +48,8 @@ pub enum ErrorKind {
     Rejected,
     /// The source failed. The cache retries by itself.
     Source,
-    /// The source did not answer within the `fetch_timeout`. The cache retries by itself.
+    /// The source did not answer within the `fetch_timeout`, or the limits of [`TokenCaches`](crate::TokenCaches) did not let
+    /// the fetch start within it. The cache retries by itself.
     TimedOut,
     /// The source's tokens are not valid for as long as [`get_valid_for`](crate::TokenCache::get_valid_for) requires. Require
     /// less, or configure the issuer.
@@ -77,7 +78,7 @@ impl Error {
             Cause::Permanent(_) => ErrorKind::Permanent,
             Cause::Rejected | Cause::RejectedTooOften => ErrorKind::Rejected,
             Cause::Source(_) => ErrorKind::Source,
-            Cause::TimedOut(_) => ErrorKind::TimedOut,
+            Cause::NoTurn(_) | Cause::TimedOut(_) => ErrorKind::TimedOut,
             Cause::TooShort { .. } => ErrorKind::TooShort,
             Cause::WouldBlock => ErrorKind::WouldBlock,
         }
@@ -183,6 +184,8 @@ pub(crate) enum Cause {
         "the fetch of a token did not start within {0:?}: its runtime is blocked, not driven, or of another process"
     )]
     NotDriven(Duration),
+    #[error("the fetch of a token did not get its turn within {0:?}: too many keys for the limits of their fetches")]
+    NoTurn(Duration),
     #[error("the token source panicked")]
     Panicked,
     #[error("the token source failed permanently")]

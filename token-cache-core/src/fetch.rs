@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{self, Either};
@@ -12,6 +13,7 @@ use crate::clock::{Clock, TimePoint};
 use crate::error::{Cause, Error};
 use crate::event::Event;
 use crate::inner::{Inner, Setup, drop_quietly};
+use crate::limiter::Permit;
 use crate::pending::PendingFetch;
 use crate::rt::{Background, Runtime, grace_period, lock};
 use crate::state::{FetchId, FetchOutcome, MAX_SLEEP, NewToken};
@@ -40,17 +42,24 @@ pub(crate) fn spawn<T: Send + Sync + 'static>(
 async fn run_fetch<T: Send + Sync + 'static>(guard: FetchGuard<T>) {
     let Some(setup) = guard.inner.upgrade().map(|inner| Arc::clone(&inner.setup)) else { return };
     let clock = &setup.clock;
-    let started = loop {
+    loop {
         let (now, not_before) = (clock.now(), guard.pending.not_before);
         if not_before.is_reached(now) {
-            break now;
+            break;
         }
         // Not longer, because it may be reached on the other clock.
         clock.sleep_until(not_before.monotonic().min(now.monotonic().saturating_add(MAX_SLEEP))).await;
-    };
+    }
+    let turn = guard.wait_for_turn(&setup).await;
+    let started = clock.now();
     if guard.begin(started) {
-        let fetch = fetch_with_timeout(&setup, started);
-        let result = telemetry::fetch(&setup.config.name, guard.pending.reason, fetch).await;
+        let result = match turn {
+            Ok(_permit) => {
+                let fetch = fetch_with_timeout(&setup, started);
+                telemetry::fetch(&setup.config.name, guard.pending.reason, fetch).await
+            }
+            Err(error) => Err(error),
+        };
         guard.complete(started, result.and_then(|token| setup.new_token(token, started)));
     }
 }
@@ -98,6 +107,34 @@ struct FetchGuard<T> {
 }
 
 impl<T> FetchGuard<T> {
+    /// Waits until the limits that the cache shares with others allow the fetch. An error if a caller has waited for that as
+    /// long as for a fetch.
+    async fn wait_for_turn(&self, setup: &Setup<T>) -> Result<Option<Permit>, Error> {
+        let Some(limiter) = &setup.limiter else { return Ok(None) };
+        let (clock, timeout) = (&setup.clock, setup.config.fetch_timeout);
+        let later = |duration: Duration| clock.sleep_until(clock.now().monotonic().saturating_add(duration));
+        let (urgent, is_urgent) = oneshot::channel();
+        let too_late = async {
+            self.pending.urgent.notified().await;
+            drop(urgent);
+            later(timeout).await;
+        };
+        let postponed = async {
+            // So that the watchdog knows that the task is driven.
+            loop {
+                later((timeout / 2).max(MIN_POSTPONE)).await;
+                if let Some(inner) = self.inner.upgrade() {
+                    inner.update(|locked, now| locked.state.postpone(self.pending.id, now));
+                }
+            }
+        };
+        let turn = limiter.acquire(is_urgent.map(|_: Result<(), _>| ()));
+        match future::select(pin!(turn), pin!(future::select(pin!(too_late), pin!(postponed)))).await {
+            Either::Left((permit, _)) => Ok(permit),
+            Either::Right(_) => Err(setup.error(Cause::NoTurn(timeout))),
+        }
+    }
+
     fn begin(&self, started: TimePoint) -> bool {
         let Some(inner) = self.inner.upgrade() else { return false };
         let begins = inner.update(|locked, _| locked.state.begin(self.pending.id, started));
@@ -174,3 +211,6 @@ impl<T> Drop for FetchGuard<T> {
         self.pending.complete(FetchOutcome::Lost);
     }
 }
+
+/// How often a waiting fetch shows that it is driven, if its timeout is shorter.
+const MIN_POSTPONE: Duration = Duration::from_millis(10);

@@ -9,6 +9,7 @@ use crate::clock::{AnyClock, Clock, TimePoint};
 use crate::config::Config;
 use crate::error::{Cause, Error};
 use crate::event::{Event, Listener};
+use crate::limiter::Limiter;
 use crate::pending::PendingFetch;
 use crate::rt::{AtomicArc, Background, Mutex, Runtime, Task, lock, watch};
 use crate::snapshot::{Snapshot, Validity};
@@ -49,6 +50,8 @@ pub(crate) struct Setup<T> {
     pub(crate) token_eq: Option<TokenEq<T>>,
     pub(crate) listener: Option<Listener>,
     pub(crate) runtime: Option<Runtime>,
+    /// Shared with other caches of the same issuer.
+    pub(crate) limiter: Option<Arc<Limiter>>,
     /// Returns a number from 0 to 1.
     pub(crate) jitter_sample: Box<dyn Fn() -> f64 + Send + Sync>,
 }
@@ -210,6 +213,23 @@ impl<T> Inner<T> {
             pending.complete(FetchOutcome::Failed(error.clone()));
             self.emit(&Event::FetchFailed { error, failures, took: self.setup.config.fetch_timeout });
         }
+    }
+
+    /// Drops the token and aborts what runs, as if the last handle was dropped.
+    #[cfg(feature = "keyed")]
+    pub(crate) fn close(&self) {
+        let pending = self.update(|locked, _| {
+            locked.state.clear();
+            locked.pending.take()
+        });
+        if let Some(pending) = pending {
+            pending.abort();
+        }
+        if let Some(task) = lock(&self.keep_warm_task).take() {
+            task.abort();
+        }
+        let threads = mem::take(&mut *lock(&self.threads));
+        drop(threads);
     }
 
     /// Emits an event. A listener that panics loses the event and nothing else.

@@ -96,7 +96,7 @@
 //!
 //! # Limits
 //!
-//! A cache holds one token, not one per key. It stores nothing on disk. It does not retry within a fetch; retrying is up to the
+//! A cache holds one token; `TokenCaches` (feature `keyed`) holds one cache per key. It stores nothing on disk. It does not retry within a fetch; retrying is up to the
 //! source.
 
 #[cfg(feature = "tower")]
@@ -106,6 +106,8 @@ pub mod performance {}
 
 mod builder;
 mod cache;
+#[cfg(feature = "keyed")]
+mod caches;
 mod clock;
 mod config;
 mod deadline;
@@ -115,6 +117,8 @@ mod event;
 mod fetch;
 mod inner;
 mod jitter;
+#[cfg_attr(not(feature = "keyed"), expect(dead_code, reason = "only caches by key have limits"))]
+mod limiter;
 #[cfg(any(feature = "object_store-0_12", feature = "object_store-0_13", feature = "object_store-0_14"))]
 mod object_store;
 mod pending;
@@ -138,6 +142,8 @@ pub use async_trait::async_trait;
 pub use crate::bearer::{Bearer, BearerLayer, GrpcStatus, GrpcStatusLayer, ReplayBody};
 pub use crate::builder::TokenCacheBuilder;
 pub use crate::cache::{TokenCache, TokenWithTimes, WeakTokenCache};
+#[cfg(feature = "keyed")]
+pub use crate::caches::{CachesStatus, TokenCaches, TokenCachesBuilder};
 pub use crate::clock::{Clock, SystemClock, TimePoint};
 pub use crate::error::{Error, ErrorKind};
 pub use crate::event::{Event, FetchReason};

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::deadline::Deadline;
 use crate::event::FetchReason;
@@ -19,6 +19,8 @@ pub(crate) struct PendingFetch<T> {
     pub(crate) outcome: SetOnce<FetchOutcome<T>>,
     /// Empty until the fetch is spawned.
     pub(crate) task: OnceLock<Task>,
+    /// Notified when a caller without a usable token waits.
+    pub(crate) urgent: Notify,
     /// Dropped with the last waiter: then nobody needs the watchdog.
     pub(crate) watchdog: OnceLock<oneshot::Sender<()>>,
 }
@@ -26,7 +28,7 @@ pub(crate) struct PendingFetch<T> {
 impl<T> PendingFetch<T> {
     pub(crate) fn new(InFlight { id, reason, not_before, .. }: InFlight) -> Self {
         let (task, watchdog) = (OnceLock::new(), OnceLock::new());
-        Self { id, reason, not_before, outcome: SetOnce::new(), task, watchdog }
+        Self { id, reason, not_before, outcome: SetOnce::new(), task, urgent: Notify::new(), watchdog }
     }
 
     /// Wakes all waiters. The first outcome counts.

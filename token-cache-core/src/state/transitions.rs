@@ -34,6 +34,13 @@ impl<T> State<T> {
         true
     }
 
+    /// The fetch cannot start before now.
+    pub(crate) fn postpone(&mut self, id: FetchId, now: TimePoint) {
+        if let Some(in_flight) = self.in_flight.as_mut().filter(|in_flight| in_flight.id == id) {
+            in_flight.not_before = Deadline::after(now, Duration::ZERO);
+        }
+    }
+
     /// The fetch has ended. `may_be_rejected`: its token equals the rejected one, or tokens cannot be compared.
     pub(crate) fn complete(
         &mut self,
@@ -108,6 +115,15 @@ impl<T> State<T> {
         self.displaced.tokens.extend(self.rejected.take());
         self.displaced.tokens.extend(self.entry.replace(entry).map(|entry| entry.token));
         FetchOutcome::Succeeded { token, expires }
+    }
+
+    /// Forgets the tokens and the current fetch.
+    #[cfg(feature = "keyed")]
+    pub(crate) fn clear(&mut self) {
+        self.in_flight = None;
+        self.forget_failure();
+        self.displaced.tokens.extend(self.rejected.take());
+        self.displaced.tokens.extend(self.entry.take().map(|entry| entry.token));
     }
 
     /// The task of the fetch was dropped.
