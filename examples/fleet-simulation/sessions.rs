@@ -40,7 +40,9 @@ impl Sessions {
             Defaults::Core => {
                 SimulatedCache::with_settings_of(&TokenCache::builder(mock_source::<()>().0).build(), now)
             }
-            Defaults::Aws => SimulatedCache::with_settings_of(&token_cache_aws::builder(mock_source().0).build(), now),
+            Defaults::Aws => {
+                SimulatedCache::with_settings_of(&token_cache_aws::credential_cache(mock_source().0).build(), now)
+            }
         }
     }
 

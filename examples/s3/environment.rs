@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
-use token_cache_aws::{AwsTokenCache, SdkSource, builder, defaults};
+use token_cache_aws::{AwsTokenCache, SdkSource, credential_cache, defaults};
 
 use crate::history::FetchHistory;
 use crate::interrupt::on_ctrl_c;
@@ -78,7 +78,7 @@ pub(crate) async fn run(args: &Args, url: &str) -> Result<bool> {
 /// The cache under test.
 async fn build_cache(args: &Args, history: &Arc<FetchHistory>) -> Result<AwsTokenCache> {
     let config = defaults().load().await;
-    let mut cache = builder(SdkSource::from_sdk_config(&config)?).on_event(history.listener());
+    let mut cache = credential_cache(SdkSource::from_sdk_config(&config)?).on_event(history.listener());
     if args.no_buffer {
         cache = cache.expiry_buffer(Duration::ZERO).min_ttl(Duration::ZERO);
     }

@@ -11,9 +11,9 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_types::SdkConfig;
 use token_cache_core::{Error, TokenCache};
 
-use crate::builder::builder;
 #[cfg(feature = "chain")]
 pub(crate) use crate::cache::weak::WeakAwsTokenCache;
+use crate::credential_cache::credential_cache;
 use crate::endpoint::EndpointConfig;
 use crate::error::{ConfigError, redact};
 #[cfg(feature = "_object_store")]
@@ -42,22 +42,22 @@ struct Inner {
 }
 
 impl AwsTokenCache {
-    /// Caches the credentials of `config`, with the defaults of [`builder`] and the region and endpoint of `config`.
+    /// Caches the credentials of `config`, with the defaults of [`credential_cache`] and the region and endpoint of `config`.
     ///
     /// # Errors
     ///
     /// If `config` has no credentials provider.
     pub fn from_sdk_config(config: &SdkConfig) -> Result<Self, ConfigError> {
-        Ok(Self::new(builder(SdkSource::from_sdk_config(config)?).build(), config))
+        Ok(Self::new(credential_cache(SdkSource::from_sdk_config(config)?).build(), config))
     }
 
-    /// Caches the credentials of any provider, with the defaults of [`builder`], without a region or an endpoint. Use
+    /// Caches the credentials of any provider, with the defaults of [`credential_cache`], without a region or an endpoint. Use
     /// [`from_sdk_config`](Self::from_sdk_config) to have all three.
     pub fn from_provider(provider: impl ProvideCredentials + 'static) -> Self {
-        Self::new(builder(SdkSource::new(provider)).build(), &SdkConfig::builder().build())
+        Self::new(credential_cache(SdkSource::new(provider)).build(), &SdkConfig::builder().build())
     }
 
-    /// Wraps a cache with custom settings, made with [`builder`]. The region and endpoint are those of `config`.
+    /// Wraps a cache with custom settings, made with [`credential_cache`]. The region and endpoint are those of `config`.
     #[must_use]
     pub fn new(cache: TokenCache<Credentials>, config: &SdkConfig) -> Self {
         let inner = Inner {

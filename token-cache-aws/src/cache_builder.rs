@@ -7,9 +7,9 @@ use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient};
 use token_cache_core::TokenCacheBuilder;
 
-use crate::builder::builder;
 use crate::cache::AwsTokenCache;
 use crate::chain::ChainSource;
+use crate::credential_cache::credential_cache;
 
 /// Settings of an [`AwsTokenCache`], from [`AwsTokenCache::builder`].
 ///
@@ -78,7 +78,7 @@ impl AwsTokenCacheBuilder {
         self
     }
 
-    /// Changes settings of the cache, on top of the defaults of [`builder`](crate::builder). Several calls add up.
+    /// Changes settings of the cache, on top of the defaults of [`credential_cache`](crate::credential_cache()). Several calls add up.
     pub fn cache(
         self,
         settings: impl FnOnce(TokenCacheBuilder<Credentials>) -> TokenCacheBuilder<Credentials> + Send + 'static,
@@ -92,7 +92,7 @@ impl AwsTokenCacheBuilder {
     pub async fn load(self) -> AwsTokenCache {
         let source = ChainSource::load(self.settings).await;
         let config = source.config().clone();
-        AwsTokenCache::new((self.cache)(builder(source)).build(), &config)
+        AwsTokenCache::new((self.cache)(credential_cache(source)).build(), &config)
     }
 }
 

@@ -48,7 +48,7 @@ impl AwsTokenCache {
     /// reason the cache keeps the identity of its first credentials: if the configuration leads to another one later,
     /// fetches fail.
     ///
-    /// Same as [`builder`](Self::builder) without settings.
+    /// Same as [`credential_cache`](Self::builder) without settings.
     pub async fn from_env() -> Self {
         Self::builder().load().await
     }

@@ -8,9 +8,9 @@ use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_types::SdkConfig;
 use aws_types::sdk_config::SharedTimeSource;
 
-use crate::builder::OPERATION_TIMEOUT;
 use crate::chain::environment::Environment;
 use crate::chain::files::ProfileFiles;
+use crate::credential_cache::OPERATION_TIMEOUT;
 use crate::http_client::http_client;
 
 /// The SDK's default configuration, with timeouts of 60 seconds per operation and 5 seconds per attempt.

@@ -2,8 +2,8 @@
 
 use crate::role::AssumeRole;
 
-/// Which AWS identity to act as: that of the environment or of a profile, followed by any number of roles. Each role
-/// is assumed with the credentials of the one before it.
+/// Which AWS identity to act as: that of the environment, of a profile or of an [inserted](crate::Registry::insert)
+/// cache, followed by any number of roles. Each role is assumed with the credentials of the one before it.
 ///
 /// ```
 /// use token_cache_aws::{AssumeRole, IdentitySpec};
@@ -12,8 +12,17 @@ use crate::role::AssumeRole;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdentitySpec {
-    pub(crate) profile: Option<String>,
+    pub(crate) base: Base,
     pub(crate) roles: Vec<AssumeRole>,
+}
+
+/// Whose credentials the first role is assumed with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Base {
+    Environment,
+    Profile(String),
+    /// A cache that was inserted into the registry under this name.
+    Inserted(String),
 }
 
 impl IdentitySpec {
@@ -21,13 +30,17 @@ impl IdentitySpec {
     /// [`AwsTokenCache::from_env`](crate::AwsTokenCache::from_env).
     #[must_use]
     pub const fn from_env() -> Self {
-        Self { profile: None, roles: Vec::new() }
+        Self::of(Base::Environment)
     }
 
     /// The identity of a profile, as in [`AwsTokenCache::from_profile`](crate::AwsTokenCache::from_profile).
     #[must_use]
     pub fn profile(name: impl Into<String>) -> Self {
-        Self { profile: Some(name.into()), roles: Vec::new() }
+        Self::of(Base::Profile(name.into()))
+    }
+
+    pub(crate) const fn of(base: Base) -> Self {
+        Self { base, roles: Vec::new() }
     }
 
     /// Adds a role, which this identity assumes, as in
@@ -41,6 +54,6 @@ impl IdentitySpec {
     /// The last role, and the identity that assumes it. `None` if there is no role.
     pub(crate) fn split_last_role(&self) -> Option<(Self, &AssumeRole)> {
         let (last, roles) = self.roles.split_last()?;
-        Some((Self { profile: self.profile.clone(), roles: roles.to_vec() }, last))
+        Some((Self { base: self.base.clone(), roles: roles.to_vec() }, last))
     }
 }

@@ -46,7 +46,7 @@
 //! # }
 //! ```
 //!
-//! - One shared cache per process, with an error at startup if there are no credentials: [`AwsTokenCache::try_new`].
+//! - One shared cache per process, with an error at startup if there are no credentials: [`AwsTokenCache::process`].
 //! - Settings of the cache, over the default chain or a profile: [`AwsTokenCache::builder`].
 //! - Many roles and profiles, with one cache each: [`Registry`].
 //! - Buckets with public access: [`AwsTokenCache::configure_or_anonymous`].
@@ -105,12 +105,12 @@
 //!   `https` is enabled. Without either, pass a client to `defaults().http_client(..)`; otherwise everything that
 //!   needs HTTP fails.
 
-mod builder;
 mod cache;
 #[cfg(feature = "chain")]
 mod cache_builder;
 #[cfg(feature = "chain")]
 mod chain;
+mod credential_cache;
 #[cfg(feature = "chain")]
 mod defaults;
 mod endpoint;
@@ -137,17 +137,17 @@ mod source;
 
 pub use token_cache_core;
 
-pub use crate::builder::builder;
 pub use crate::cache::AwsTokenCache;
 #[cfg(feature = "chain")]
 pub use crate::cache_builder::AwsTokenCacheBuilder;
+pub use crate::credential_cache::credential_cache;
 #[cfg(feature = "chain")]
 pub use crate::defaults::defaults;
 pub use crate::error::{ConfigError, FetchError, is_no_credentials};
 #[cfg(feature = "chain")]
 pub use crate::identity::IdentitySpec;
 #[cfg(feature = "chain")]
-pub use crate::registry::{Registry, RegistryFull};
+pub use crate::registry::{Registry, RegistryError};
 pub use crate::rejected::{ServiceError, is_credential_rejected};
 #[cfg(feature = "_object_store")]
 pub use crate::retry::RetryRejected;

@@ -16,10 +16,20 @@ impl AwsTokenCache {
     /// # Errors
     ///
     /// Those of [`get`](Self::get). The next call tries again, limited by the cache's backoff.
-    pub async fn try_new() -> Result<Self, Error> {
+    pub async fn process() -> Result<Self, Error> {
         let aws = shared().await;
         aws.get().await?;
         Ok(aws)
+    }
+
+    /// The same as [`process`](Self::process): the name that Arroyo's `ArroyoCredentialProvider` has for it. Like there,
+    /// each call returns the same cache.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`process`](Self::process).
+    pub async fn try_new() -> Result<Self, Error> {
+        Self::process().await
     }
 
     /// The region of [the environment](Self::from_env), if it sets one: by variable, profile or instance metadata. It

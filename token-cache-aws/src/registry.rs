@@ -1,22 +1,30 @@
 //! [`Registry`]: one cache per identity.
 
+mod entry;
 mod pending;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
-use crate::cache::{AwsTokenCache, WeakAwsTokenCache};
-use crate::identity::IdentitySpec;
+use token_cache_core::{Clock, SystemClock};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use crate::cache::AwsTokenCache;
+use crate::identity::{Base, IdentitySpec};
+use crate::registry::entry::Entry;
 use crate::registry::pending::PendingCaches;
 
-/// Keeps one cache per [`IdentitySpec`], as long as the cache is in use.
+/// Keeps one cache per [`IdentitySpec`], while it is held and for some time after its last lookup.
 ///
-/// A request for an identity in use returns the existing cache. The identities that a chain of roles goes through are
-/// in the registry too, so no identity has two caches.
+/// A lookup of a known identity returns the existing cache, so that a program can look it up for each request and hold
+/// nothing. The identities that a chain of roles goes through are in the registry too, so no identity has two caches.
 ///
-/// The registry holds weak references: a cache is dropped with its last user. The number of caches in use is limited.
-/// A full registry returns an error, because evicting a cache in use would give its identity a second one.
+/// A cache is kept for one hour after its last lookup ([`idle`](Self::idle)), and longer if somebody holds it. The number
+/// of caches is limited: a new one replaces the one that was looked up least recently and that nobody holds. If all are
+/// held, the registry is full, because a second cache for an identity would fetch twice.
 ///
 /// ```no_run
 /// use token_cache_aws::{AssumeRole, IdentitySpec, Registry};
@@ -28,67 +36,118 @@ use crate::registry::pending::PendingCaches;
 /// # }
 /// ```
 pub struct Registry {
-    capacity: usize,
-    caches: Mutex<HashMap<IdentitySpec, WeakAwsTokenCache>>,
+    shared: Arc<Shared>,
+    idle: Duration,
+    clock: Arc<dyn Clock>,
     pending: PendingCaches,
 }
 
+struct Shared {
+    capacity: usize,
+    caches: Mutex<Caches>,
+}
+
+#[derive(Default)]
+struct Caches {
+    entries: HashMap<IdentitySpec, Entry>,
+    /// Releases the caches that were not looked up for some time.
+    sweeper: Option<JoinHandle<()>>,
+}
+
 impl Registry {
-    /// An empty registry for at most `capacity` caches in use.
+    /// An empty registry for at most `capacity` caches.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, caches: Mutex::default(), pending: PendingCaches::default() }
+        let shared = Arc::new(Shared { capacity, caches: Mutex::default() });
+        let (idle, clock) = (Duration::from_secs(3600), Arc::new(SystemClock::new()));
+        Self { shared, idle, clock, pending: PendingCaches::default() }
     }
 
-    /// The registry of this process, for at most 10,000 caches in use. It contains the cache of
-    /// [`AwsTokenCache::try_new`].
+    /// Sets how long a cache is kept after its last lookup, if nobody holds it. Default: 1 hour, the default duration of a
+    /// session of a role.
+    #[must_use]
+    pub fn idle(mut self, idle: Duration) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// The registry of this process, for at most 10,000 caches. It contains the cache of [`AwsTokenCache::process`].
     #[must_use]
     pub fn process() -> &'static Self {
         static PROCESS: LazyLock<Registry> = LazyLock::new(|| Registry::new(10_000));
         &PROCESS
     }
 
-    /// Returns the cache of `identity`: the one in use, or a new one with the defaults of [`builder`](crate::builder).
+    /// Adds a cache that was made in code, from a provider or an `SdkConfig`, and returns its identity, which roles can be
+    /// added to. A cache of the same name is replaced. It is kept as long as the registry, or until it is
+    /// [removed](Self::remove).
+    ///
+    /// ```no_run
+    /// use token_cache_aws::{AssumeRole, AwsTokenCache, Registry};
+    ///
+    /// # async fn example(config: aws_types::SdkConfig) -> Result<(), Box<dyn std::error::Error>> {
+    /// let hub = Registry::process().insert("hub", AwsTokenCache::from_sdk_config(&config)?);
+    /// let tenant = hub.assume_role(AssumeRole::new("arn:aws:iam::222222222222:role/tenant-7"));
+    /// let aws = Registry::process().get(&tenant).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn insert(&self, name: impl Into<String>, cache: AwsTokenCache) -> IdentitySpec {
+        let identity = IdentitySpec::of(Base::Inserted(name.into()));
+        let replaced = self.shared.lock().entries.insert(identity.clone(), Entry::permanent(cache));
+        drop(replaced);
+        identity
+    }
+
+    /// Removes the cache of `identity`. Those who hold it keep it, but a later lookup makes another one.
+    pub fn remove(&self, identity: &IdentitySpec) {
+        let removed = self.shared.lock().entries.remove(identity);
+        drop(removed);
+    }
+
+    /// Returns the cache of `identity`: the existing one, or a new one with the defaults of [`AwsTokenCache::builder`].
     ///
     /// This may read files and query the instance metadata service for a region, but fetches no credentials. Concurrent
     /// callers of one new identity share that work. It is cancel safe.
     ///
     /// # Errors
     ///
-    /// If the registry is full and `identity`, or an identity its roles go through, has no cache in use.
-    pub async fn get(&self, identity: &IdentitySpec) -> Result<AwsTokenCache, RegistryFull> {
+    /// If the registry is full, or no cache of the name was [inserted](Self::insert).
+    pub async fn get(&self, identity: &IdentitySpec) -> Result<AwsTokenCache, RegistryError> {
         if let Some(cache) = self.find(identity) {
             return Ok(cache);
         }
         self.pending.get_or_init(identity, || self.create(identity)).await
     }
 
-    async fn create(&self, identity: &IdentitySpec) -> Result<AwsTokenCache, RegistryFull> {
-        let cache = match identity.split_last_role() {
+    async fn create(&self, identity: &IdentitySpec) -> Result<AwsTokenCache, RegistryError> {
+        let cache = match (identity.split_last_role(), &identity.base) {
             // Boxed because it recurses.
-            Some((base, role)) => Box::pin(self.get(&base)).await?.assume_role(role).await,
-            None => match &identity.profile {
-                Some(name) => AwsTokenCache::from_profile(name).await,
-                None => AwsTokenCache::from_env().await,
-            },
+            (Some((base, role)), _) => Box::pin(self.get(&base)).await?.assume_role(role).await,
+            (None, Base::Environment) => AwsTokenCache::from_env().await,
+            (None, Base::Profile(name)) => AwsTokenCache::from_profile(name).await,
+            (None, Base::Inserted(name)) => return Err(RegistryError::Unknown { name: name.clone() }),
         };
         self.get_or_insert(identity, cache)
     }
 
-    /// The number of caches in use.
+    /// The number of caches.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lock().values().filter(|cache| cache.is_alive()).count()
+        self.shared.lock().entries.values().filter(|entry| entry.is_alive()).count()
     }
 
-    /// Whether no cache is in use.
+    /// Whether there are no caches.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     fn find(&self, identity: &IdentitySpec) -> Option<AwsTokenCache> {
-        self.lock().get_mut(identity)?.upgrade()
+        let mut caches = self.shared.lock();
+        let found = caches.entries.get_mut(identity)?.look_up(self.now());
+        self.ensure_swept(&mut caches);
+        found
     }
 
     /// Inserts `cache`, which was made without the lock, unless another caller inserted one first. Nothing has been
@@ -97,38 +156,124 @@ impl Registry {
         &self,
         identity: &IdentitySpec,
         cache: AwsTokenCache,
-    ) -> Result<AwsTokenCache, RegistryFull> {
-        let mut caches = self.lock();
-        if let Some(existing) = caches.get_mut(identity).and_then(WeakAwsTokenCache::upgrade) {
+    ) -> Result<AwsTokenCache, RegistryError> {
+        let mut caches = self.shared.lock();
+        let now = self.now();
+        if let Some(existing) = caches.entries.get_mut(identity).and_then(|entry| entry.look_up(now)) {
             return Ok(existing);
         }
-        if caches.len() >= self.capacity {
-            caches.retain(|_, cache| cache.is_alive());
+        if caches.entries.len() >= self.shared.capacity {
+            caches.make_room(self.shared.capacity);
         }
-        if caches.len() >= self.capacity {
-            return Err(RegistryFull { capacity: self.capacity });
+        if caches.entries.len() >= self.shared.capacity {
+            return Err(RegistryError::Full { capacity: self.shared.capacity });
         }
-        caches.insert(identity.clone(), cache.downgrade());
+        caches.entries.insert(identity.clone(), Entry::new(cache.clone(), now));
+        self.ensure_swept(&mut caches);
         Ok(cache)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<IdentitySpec, WeakAwsTokenCache>> {
+    fn now(&self) -> Duration {
+        self.clock.now().monotonic()
+    }
+
+    /// Starts the sweeper, unless it runs or there is no runtime.
+    fn ensure_swept(&self, caches: &mut Caches) {
+        if caches.sweeper.as_ref().is_none_or(JoinHandle::is_finished)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            caches.sweeper =
+                Some(runtime.spawn(sweep(Arc::downgrade(&self.shared), Arc::clone(&self.clock), self.idle)));
+        }
+    }
+}
+
+/// Releases idle caches, until there are none.
+async fn sweep(shared: Weak<Shared>, clock: Arc<dyn Clock>, idle: Duration) {
+    loop {
+        let next = clock.now().monotonic().saturating_add((idle / 2).max(MIN_PERIOD));
+        clock.sleep_until(next).await;
+        let Some(shared) = shared.upgrade() else { return };
+        let mut caches = shared.lock();
+        let now = clock.now().monotonic();
+        let released: Vec<_> = caches.entries.values_mut().filter_map(|entry| entry.release_idle(now, idle)).collect();
+        drop(caches);
+        // Without the lock: this may run destructors of the user.
+        drop(released);
+        let mut caches = shared.lock();
+        caches.entries.retain(|_, entry| entry.is_alive());
+        if caches.entries.is_empty() {
+            return;
+        }
+    }
+}
+
+/// How often idle caches are looked for, if they are released sooner.
+const MIN_PERIOD: Duration = Duration::from_secs(1);
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Caches> {
         self.caches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Caches {
+    /// Releases caches, those that were looked up least recently first, until one can be added.
+    fn make_room(&mut self, capacity: usize) {
+        self.entries.retain(|_, entry| entry.is_alive());
+        let mut by_age: Vec<_> =
+            self.entries.iter().map(|(identity, entry)| (entry.last_lookup(), identity.clone())).collect();
+        by_age.sort_by_key(|(last_lookup, _)| *last_lookup);
+        for (_, identity) in by_age {
+            if self.entries.len() < capacity {
+                return;
+            }
+            if let Some(entry) = self.entries.get_mut(&identity) {
+                entry.release();
+                // A role keeps those that it goes through.
+                self.entries.retain(|_, entry| entry.is_alive());
+            }
+        }
+    }
+}
+
+impl Drop for Caches {
+    fn drop(&mut self) {
+        if let Some(sweeper) = &self.sweeper {
+            sweeper.abort();
+        }
     }
 }
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry").field("capacity", &self.capacity).field("in_use", &self.len()).finish()
+        f.debug_struct("Registry")
+            .field("capacity", &self.shared.capacity)
+            .field("caches", &self.len())
+            .finish_non_exhaustive()
     }
 }
 
-/// A [`Registry`] has reached its capacity.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the registry is full with {capacity} caches in use; drop some, or create a larger one with Registry::new")]
+/// Why a [`Registry`] returns no cache.
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub struct RegistryFull {
-    capacity: usize,
+pub enum RegistryError {
+    /// All of its caches are held.
+    #[error(
+        "the registry is full: all of its {capacity} caches are held; drop some, or create a larger one with Registry::new"
+    )]
+    #[non_exhaustive]
+    Full {
+        /// The number of caches.
+        capacity: usize,
+    },
+    /// No cache of this name was inserted.
+    #[error("the registry has no cache with the name {name:?}: add it with Registry::insert")]
+    #[non_exhaustive]
+    Unknown {
+        /// The name.
+        name: String,
+    },
 }
 
 #[cfg(test)]
@@ -137,8 +282,19 @@ mod tests {
 
     use aws_credential_types::Credentials;
 
+    use token_cache_testing::{VirtualClock, settled};
+
     use super::*;
     use crate::role::AssumeRole;
+
+    /// In steps, so that the sweeper sleeps again in between.
+    async fn advance(clock: &VirtualClock, seconds: u32) {
+        for _ in 0..seconds {
+            settled().await;
+            clock.advance(Duration::from_secs(1));
+        }
+        settled().await;
+    }
 
     fn cache() -> AwsTokenCache {
         AwsTokenCache::from_provider(Credentials::new("key", "secret", None, None, "test"))
@@ -162,28 +318,75 @@ mod tests {
     }
 
     #[test]
-    fn full_registry_fails_and_evicts_nothing_in_use() {
+    fn full_registry_fails_and_evicts_nothing_held() {
         let registry = Registry::new(2);
         let held = [1, 2].map(|n| registry.get_or_insert(&role(n), cache()).unwrap());
         let error = registry.get_or_insert(&role(3), cache()).unwrap_err();
-        assert!(error.to_string().contains("2 caches in use"), "{error}");
+        assert!(error.to_string().contains("all of its 2 caches are held"), "{error}");
         assert!(is_same(&held[0], &registry.find(&role(1)).unwrap()));
 
         drop(held);
-        assert!(registry.is_empty());
         let third = registry.get_or_insert(&role(3), cache()).unwrap();
         assert!(is_same(&third, &registry.find(&role(3)).unwrap()));
-        assert_eq!(registry.lock().len(), 1, "entries not in use are removed");
+        assert_eq!(registry.len(), 2, "one made room");
+    }
+
+    #[tokio::test]
+    async fn least_recently_looked_up_cache_makes_room() {
+        let clock = VirtualClock::new();
+        let registry = Registry { clock: Arc::new(clock.clone()), ..Registry::new(2) };
+        for n in [1, 2, 1] {
+            let cache = registry.find(&role(n)).map_or_else(|| registry.get_or_insert(&role(n), cache()), Ok);
+            drop(cache.unwrap());
+            clock.advance(Duration::from_secs(1));
+        }
+        registry.get_or_insert(&role(3), cache()).unwrap();
+        assert!(registry.find(&role(1)).is_some() && registry.find(&role(2)).is_none());
+    }
+
+    #[tokio::test]
+    async fn idle_caches_are_released() {
+        let clock = VirtualClock::new();
+        let registry = Registry { clock: Arc::new(clock.clone()), ..Registry::new(2).idle(Duration::from_secs(60)) };
+        let held = registry.get_or_insert(&role(1), cache()).unwrap();
+        registry.get_or_insert(&role(2), cache()).unwrap();
+        advance(&clock, 59).await;
+        assert_eq!(registry.len(), 2, "a program that holds nothing finds its cache");
+        advance(&clock, 32).await;
+        assert_eq!(registry.len(), 1);
+        assert!(is_same(&held, &registry.find(&role(1)).unwrap()));
+        drop(held);
+        advance(&clock, 91).await;
+        assert!(registry.is_empty());
+        registry.get_or_insert(&role(2), cache()).unwrap();
+        advance(&clock, 91).await;
+        assert!(registry.is_empty(), "the sweeper runs again");
+    }
+
+    #[tokio::test]
+    async fn inserted_caches_are_the_base_of_roles() {
+        let clock = VirtualClock::new();
+        let registry = Registry { clock: Arc::new(clock.clone()), ..Registry::new(10).idle(Duration::from_secs(60)) };
+        let hub = registry.insert("hub", cache());
+        advance(&clock, 300).await;
+        assert!(registry.get(&hub).await.is_ok(), "it cannot be made again");
+        let tenant = hub.clone().assume_role(AssumeRole::new("arn:aws:iam::123456789012:role/1"));
+        let first = registry.get(&tenant).await.unwrap();
+        assert!(is_same(&first, &registry.get(&tenant).await.unwrap()));
+        registry.remove(&hub);
+        let error = registry.get(&hub).await.unwrap_err().to_string();
+        assert!(error.contains("\"hub\"") && error.contains("Registry::insert"), "{error}");
     }
 
     #[test]
-    fn inner_cache_alone_counts_as_in_use() {
+    fn inner_cache_alone_counts_as_held() {
         let registry = Registry::new(1);
         let inner = registry.get_or_insert(&role(1), cache()).unwrap().cache().clone();
-        let found = registry.find(&role(1)).expect("still in use");
+        assert!(registry.get_or_insert(&role(2), cache()).is_err());
+        let found = registry.find(&role(1)).expect("still held");
         assert!(is_same(&found, &registry.find(&role(1)).unwrap()));
         drop((inner, found));
-        assert!(registry.find(&role(1)).is_none());
+        assert!(registry.get_or_insert(&role(2), cache()).is_ok());
     }
 
     #[test]

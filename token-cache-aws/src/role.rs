@@ -12,8 +12,8 @@ use token_cache_core::BoxError;
 
 use self::mfa::Mfa;
 use self::provider::RoleProvider;
-use crate::builder::builder;
 use crate::cache::AwsTokenCache;
+use crate::credential_cache::credential_cache;
 use crate::role::base::BaseCredentials;
 pub(crate) use crate::role::base::{Role, is_rejected_by_sts};
 use crate::source::SdkSource;
@@ -175,7 +175,7 @@ impl AwsTokenCache {
         if let (None, Some(region)) = (config.region(), &role.region) {
             config = config.into_builder().region(Region::new(region.clone())).build();
         }
-        Self::new(builder(role.source(self).await).build(), &config)
+        Self::new(credential_cache(role.source(self).await).build(), &config)
     }
 }
 

@@ -1,7 +1,5 @@
 //! [`S3Builder`]: the `AmazonS3Builder` of each object_store version.
 
-use token_cache_core::Error;
-
 use crate::cache::AwsTokenCache;
 use crate::error::is_no_credentials;
 
@@ -20,6 +18,9 @@ impl AwsTokenCache {
     /// object_store version whose feature is enabled. A region or an endpoint that the builder has already stays. If the
     /// endpoint of the configuration is plain `http`, the builder allows HTTP.
     ///
+    /// If the builder has an access key of its own, set in code or read by `AmazonS3Builder::from_env`, and the credentials
+    /// of this cache are of another one, every request fails, because one of the two identities was not meant.
+    ///
     /// FIPS and dual stack endpoints, if they are configured, and those of other partitions such as China are set as the
     /// SDK does, with path-style requests. object_store has no such endpoints for directory buckets (S3 Express).
     #[must_use]
@@ -36,7 +37,7 @@ impl AwsTokenCache {
     /// # Errors
     ///
     /// Those of [`get`](Self::get), if credentials are configured and cannot be fetched.
-    pub async fn configure_or_anonymous<B: S3Builder>(&self, builder: B) -> Result<B, Error> {
+    pub async fn configure_or_anonymous<B: S3Builder>(&self, builder: B) -> Result<B, token_cache_core::Error> {
         match self.get().await {
             Ok(_) => Ok(self.configure(builder)),
             Err(error) if is_no_credentials(&error) => Ok(builder.set_endpoint_config(self).set_anonymous()),
@@ -44,6 +45,20 @@ impl AwsTokenCache {
         }
     }
 }
+
+/// The credentials of a cache, for a builder that has a key of its own.
+#[derive(Debug)]
+struct OnlyKey {
+    key_id: String,
+    aws: AwsTokenCache,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the AmazonS3Builder has an access key, and `configure` has set credentials of another one: remove the key, or do not \
+     call `configure`"
+)]
+struct TwoIdentities;
 
 mod sealed {
     #![allow(unnameable_types, reason = "this seals the trait")]
@@ -56,11 +71,33 @@ macro_rules! s3_builder {
     ($feature:literal, $object_store:ident) => {
         #[cfg(feature = $feature)]
         const _: () = {
+            use std::pin::Pin;
             use std::sync::Arc;
 
-            use $object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+            use $object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
+            use $object_store::{CredentialProvider, Error, Result};
 
             impl sealed::Sealed for AmazonS3Builder {}
+
+            impl CredentialProvider for OnlyKey {
+                type Credential = AwsCredential;
+
+                fn get_credential<'a, 'b>(
+                    &'a self,
+                ) -> Pin<Box<dyn Future<Output = Result<Arc<AwsCredential>>> + Send + 'b>>
+                where
+                    'a: 'b,
+                    Self: 'b,
+                {
+                    Box::pin(async {
+                        let credential = CredentialProvider::get_credential(&self.aws).await?;
+                        if credential.key_id == self.key_id {
+                            return Ok(credential);
+                        }
+                        Err(Error::Generic { store: "TokenCache", source: Box::new(TwoIdentities) })
+                    })
+                }
+            }
 
             impl S3Builder for AmazonS3Builder {
                 fn set_endpoint_config(mut self, aws: &AwsTokenCache) -> Self {
@@ -86,7 +123,11 @@ macro_rules! s3_builder {
                 }
 
                 fn set_credentials(self, aws: &AwsTokenCache) -> Self {
-                    self.with_credentials(Arc::new(aws.clone()))
+                    let key_id = self.get_config_value(&AmazonS3ConfigKey::AccessKeyId);
+                    match key_id.filter(|key_id| !key_id.is_empty()) {
+                        Some(key_id) => self.with_credentials(Arc::new(OnlyKey { key_id, aws: aws.clone() })),
+                        None => self.with_credentials(Arc::new(aws.clone())),
+                    }
                 }
 
                 fn set_anonymous(self) -> Self {

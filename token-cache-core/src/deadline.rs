@@ -93,6 +93,11 @@ impl Deadline {
         self.monotonic
     }
 
+    /// The deadline in wall time, if it has one.
+    pub(crate) const fn wall(&self) -> Option<SystemTime> {
+        self.wall
+    }
+
     #[inline]
     pub(crate) fn not_reached(&self, now: TimePoint) -> bool {
         now.monotonic < self.monotonic && self.wall.is_none_or(|wall| now.wall < wall)

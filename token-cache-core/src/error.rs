@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt::{self, Write};
 use std::iter;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::source::{BoxError, Permanent, RetryAfter};
 
@@ -173,12 +173,16 @@ impl StdError for Error {
 #[derive(thiserror::Error)]
 pub(crate) enum Cause {
     #[error(
-        "the token source returned a token that had already expired, {ago:.1?} before: check the clock of this machine"
+        "the token source returned a token that had already expired, {ago:.1?} before: at {}, by the clock of this machine at \
+         {}: check that clock and the issuer", Time(*.expired_at), Time(Some(*.now))
     )]
-    AlreadyExpired { ago: Duration },
+    AlreadyExpired { ago: Duration, expired_at: Option<SystemTime>, now: SystemTime },
     #[error("a function that was given to the builder of the cache panicked")]
     CallbackPanicked,
-    #[error("a token must be fetched, but there is no running tokio runtime on this thread")]
+    #[error(
+        "a token must be fetched, but there is no running tokio runtime on this thread: call from one, or pass its handle to \
+         TokenCacheBuilder::runtime"
+    )]
     NoRuntime,
     #[error(
         "the fetch of a token did not start within {0:?}: its runtime is blocked, not driven, or of another process"
@@ -210,6 +214,22 @@ impl fmt::Debug for Cause {
         fmt::Display::fmt(self, f)
     }
 }
+
+/// A wall time, if it is known.
+struct Time(Option<SystemTime>);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since_epoch = self.0.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        match since_epoch.filter(|since_epoch| since_epoch.as_secs() < YEAR_10000) {
+            Some(since_epoch) => humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since_epoch).fmt(f),
+            None => f.write_str("an unknown time"),
+        }
+    }
+}
+
+/// Where RFC 3339 ends, in seconds since 1970.
+const YEAR_10000: u64 = 253_402_300_800;
 
 /// Escapes control characters, and those that are invisible or change the direction of the text.
 struct Escaped<'a, 'b>(&'a mut fmt::Formatter<'b>);

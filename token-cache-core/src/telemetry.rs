@@ -29,12 +29,12 @@ fn trace(name: &str, event: &Event) {
         Event::FetchSucceeded { generation, remaining, took } => {
             tracing::info!(cache = name, generation, ?remaining, ?took, "token refreshed");
         }
-        // Powers of two only: an outage of a day is about 20 warnings.
+        // With the chain of causes, which is the `Debug` of an error. Powers of two only: an outage of a day is about 20 warnings.
         Event::FetchFailed { error, failures, took } if failures.is_power_of_two() => {
-            tracing::warn!(cache = name, %error, failures, ?took, "token refresh failed");
+            tracing::warn!(cache = name, ?error, failures, ?took, "token refresh failed");
         }
         Event::FetchFailed { error, failures, took } => {
-            tracing::debug!(cache = name, %error, failures, ?took, "token refresh failed");
+            tracing::debug!(cache = name, ?error, failures, ?took, "token refresh failed");
         }
         Event::ServedExpired { generation } => {
             tracing::warn!(cache = name, generation, "serving expired token: source unavailable");

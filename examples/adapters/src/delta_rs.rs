@@ -18,7 +18,7 @@ use aws_config::Region;
 use aws_config::meta::region::RegionProviderChain;
 use aws_credential_types::Credentials;
 use object_store_0_13::aws::AmazonS3ConfigKey as Key;
-use token_cache_aws::{AssumeRole, AwsTokenCache, SdkSource, builder, defaults};
+use token_cache_aws::{AssumeRole, AwsTokenCache, SdkSource, credential_cache, defaults};
 
 use crate::upstream::StorageOptions;
 
@@ -28,7 +28,7 @@ pub async fn resolve_credentials(options: &StorageOptions) -> AwsTokenCache {
     let region = RegionProviderChain::first_try(option(options, Key::Region).map(Region::new)).or_default_provider();
     let config = defaults().region(region).load().await;
     let credentials = match keys(options) {
-        Some(keys) => builder(SdkSource::new(keys)).build(),
+        Some(keys) => credential_cache(SdkSource::new(keys)).build(),
         None => AwsTokenCache::from_env().await.cache().clone(),
     };
     let base = AwsTokenCache::new(credentials, &config);

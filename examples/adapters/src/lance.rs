@@ -21,21 +21,21 @@ use std::time::{Duration, UNIX_EPOCH};
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
-use token_cache_aws::{AwsTokenCache, SdkSource, builder};
+use token_cache_aws::{AwsTokenCache, SdkSource, credential_cache};
 use token_cache_core::{BoxError, TemporaryToken, TokenCacheBuilder, source_fn};
 
 use crate::upstream::{StorageOptions, StorageOptionsProvider};
 
 /// Replaces `AwsCredentialAdapter::new`. Credentials are refreshed `refresh_offset` before they expire.
 pub fn aws_credential_adapter(provider: impl ProvideCredentials + 'static, refresh_offset: Duration) -> AwsTokenCache {
-    cache(builder(SdkSource::new(provider)).expiry_buffer(refresh_offset))
+    cache(credential_cache(SdkSource::new(provider)).expiry_buffer(refresh_offset))
 }
 
 /// Replaces `DynamicStorageOptionsCredentialProvider`: credentials that a namespace server vends. The cache starts with the
 /// credentials in `initial`, the options that came with the table, if it contains any.
 #[must_use]
 pub fn vended_credentials(provider: Arc<dyn StorageOptionsProvider>, initial: &StorageOptions) -> AwsTokenCache {
-    let vended = builder(source_fn(move || {
+    let vended = credential_cache(source_fn(move || {
         let provider = Arc::clone(&provider);
         async move {
             let options = provider.fetch_storage_options().await?;

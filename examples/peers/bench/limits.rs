@@ -29,7 +29,7 @@ const HITS: [(Comparison, f64); 10] = [
     (comparison("object_store_2", "token-cache", "object_store", 2), 0.45),
     (comparison("seed_1", "token-cache", "hand-written", 1), 0.6),
     (comparison("seed_2", "token-cache", "hand-written", 2), 1.0),
-    (comparison("moka_1", "token-cache", "moka", 1), 0.2),
+    (comparison("moka_1", "token-cache", "moka", 1), 0.25),
     (comparison("google_1", "token-cache", "google-cloud-auth", 1), 0.3),
     (comparison("near_expiry_1", "token-cache, near expiry", "token-cache", 1), 1.1),
     (comparison("native_1", "native get", "arc-swap and a clock", 1), 1.1),

@@ -16,7 +16,7 @@ use moka::future::Cache;
 use object_store::aws::{AwsCredential, AwsCredentialProvider};
 use object_store::{CredentialProvider, StaticCredentialProvider};
 use rustix::time::{ClockId, clock_gettime};
-use token_cache_aws::{AwsTokenCache, SdkSource, builder};
+use token_cache_aws::{AwsTokenCache, SdkSource, credential_cache};
 use token_cache_core::{FetchState, TokenCache, View};
 
 use crate::peer::hand_written::MutexProvider;
@@ -138,7 +138,7 @@ impl Provider {
     /// This cache, with a token near its expiry and a refresh that stays in flight.
     pub(crate) async fn near_expiry() -> anyhow::Result<Self> {
         let source = hour_tokens();
-        let cache = builder(SdkSource::new(Source(Arc::clone(&source))))
+        let cache = credential_cache(SdkSource::new(Source(Arc::clone(&source))))
             .expiry_buffer_by(|lifetime| lifetime)
             .min_refresh_interval(Duration::ZERO)
             .fetch_timeout(HOUR)
@@ -272,7 +272,7 @@ impl ProvideCredentials for Source {
 }
 
 async fn native_cache() -> anyhow::Result<TokenCache<Credentials>> {
-    let cache = builder(SdkSource::new(Source(hour_tokens()))).build();
+    let cache = credential_cache(SdkSource::new(Source(hour_tokens()))).build();
     cache.get().await?;
     Ok(cache)
 }

@@ -19,7 +19,7 @@ use object_store::client::{
 };
 use object_store::path::Path;
 use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig};
-use token_cache_aws::{AwsTokenCache, builder};
+use token_cache_aws::{AwsTokenCache, credential_cache};
 use token_cache_core::{TemporaryToken, source_fn};
 use token_cache_testing::VirtualClock;
 
@@ -64,7 +64,7 @@ impl Server {
             }
         });
         let clock = VirtualClock::new();
-        let cache = builder(source).min_refresh_interval(Duration::ZERO).clock(clock.clone()).build();
+        let cache = credential_cache(source).min_refresh_interval(Duration::ZERO).clock(clock.clone()).build();
         let aws = AwsTokenCache::new(cache, &aws_config::SdkConfig::builder().build());
         let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
         let s3 = AmazonS3Builder::new().with_bucket_name("bucket").with_retry(retry).with_client_options(options);

@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, RetryConfig};
-use token_cache_aws::{AwsTokenCache, SdkSource, builder};
+use token_cache_aws::{AwsTokenCache, SdkSource, credential_cache};
 use token_cache_core::{Clock, SystemClock, TokenCacheBuilder};
 use token_cache_testing::VirtualClock;
 use token_cache_testing::aws::{AccessKey, FakeAws};
@@ -77,7 +77,8 @@ impl TestAws {
         settings: impl FnOnce(TokenCacheBuilder<Credentials>) -> TokenCacheBuilder<Credentials>,
     ) -> AwsTokenCache {
         let config = self.config().await;
-        let builder = builder(SdkSource::from_sdk_config(&config).unwrap()).clock(self.clock.clone()).jitter(0.0);
+        let builder =
+            credential_cache(SdkSource::from_sdk_config(&config).unwrap()).clock(self.clock.clone()).jitter(0.0);
         AwsTokenCache::new(settings(builder).build(), &config)
     }
 }

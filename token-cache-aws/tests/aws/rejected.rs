@@ -10,7 +10,7 @@ use object_store::aws::AmazonS3;
 use object_store::client::ReqwestConnector;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, RetryConfig, WriteMultipart};
-use token_cache_aws::{AwsTokenCache, SdkSource, builder, is_credential_rejected};
+use token_cache_aws::{AwsTokenCache, SdkSource, credential_cache, is_credential_rejected};
 use token_cache_core::{TemporaryToken, source_fn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,7 +26,7 @@ async fn start() -> (TestAws, AwsTokenCache) {
         async { Ok::<_, std::io::Error>(TemporaryToken::never_expires(session)) }
     });
     // Rejections of one session after the other are accepted at intervals of at most `max_backoff`.
-    let cache = builder(source).max_backoff(MINUTE).clock(aws.clock.clone()).build();
+    let cache = credential_cache(source).max_backoff(MINUTE).clock(aws.clock.clone()).build();
     let cache = AwsTokenCache::new(cache, &aws.config().await);
     (aws, cache)
 }
@@ -220,7 +220,7 @@ async fn without_new_credentials_the_rejection_is_returned() {
     let aws = TestAws::start().await;
     // Without an expiry, like keys in an environment.
     let source = SdkSource::new(credentials(&aws.issuer().new_session()));
-    let cache = builder(source).clock(aws.clock.clone()).build();
+    let cache = credential_cache(source).clock(aws.clock.clone()).build();
     let cache = AwsTokenCache::new(cache, &aws.config().await);
     let store = retrying_store(&cache);
     round_trip(&store, "object").await.unwrap();
@@ -238,7 +238,7 @@ async fn an_error_of_the_request_itself_is_not_retried() {
     let good = cache.get().await.unwrap();
     let token = good.session_token().map(ToOwned::to_owned);
     let wrong = Credentials::new(good.access_key_id(), "another secret", token, None, "test");
-    let wrong = AwsTokenCache::new(builder(SdkSource::new(wrong)).build(), &aws.config().await);
+    let wrong = AwsTokenCache::new(credential_cache(SdkSource::new(wrong)).build(), &aws.config().await);
     let error = retrying_store(&wrong).get(&Path::from("object")).await.unwrap_err();
     assert!(error.to_string().contains("SignatureDoesNotMatch") && !is_credential_rejected(&error), "{error}");
     assert_eq!((aws.s3().counts().requests, wrong.cache().status().generation), (1, 1));

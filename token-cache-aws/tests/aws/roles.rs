@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
-use token_cache_aws::{AssumeRole, AwsTokenCache, SdkSource, builder, defaults};
+use token_cache_aws::{AssumeRole, AwsTokenCache, SdkSource, credential_cache, defaults};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -15,7 +15,7 @@ const ARN: &str = "arn:aws:iam::222222222222:role/reader";
 /// A base whose STS is at this address.
 fn base(config: SdkConfig) -> AwsTokenCache {
     let key = Credentials::new("key", "secret", None, None, "test");
-    AwsTokenCache::new(builder(SdkSource::new(key)).build(), &config)
+    AwsTokenCache::new(credential_cache(SdkSource::new(key)).build(), &config)
 }
 
 /// The head and the parameters of the request that fetches the role's credentials.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, future};
-use token_cache_aws::{AssumeRole, AwsTokenCache, SdkSource, builder};
+use token_cache_aws::{AssumeRole, AwsTokenCache, SdkSource, credential_cache};
 use token_cache_core::{Clock, Freshness, SystemClock, TemporaryToken, source_fn};
 use token_cache_testing::VirtualClock;
 
@@ -36,7 +36,7 @@ async fn keys_without_an_expiry_are_read_again_after_their_maximal_age() {
     {
         let clock = VirtualClock::new();
         clock.set_wall(SystemClock::new().now().wall());
-        let cache = builder(source).clock(clock.clone()).build();
+        let cache = credential_cache(source).clock(clock.clone()).build();
         assert_eq!(cache.get().await.unwrap().access_key_id(), "key-0");
         clock.advance((minutes - 1) * MINUTE);
         cache.get().await.unwrap();
@@ -47,7 +47,8 @@ async fn keys_without_an_expiry_are_read_again_after_their_maximal_age() {
         assert_eq!(cache.get().await.unwrap().access_key_id(), "key-1");
     }
     let clock = VirtualClock::new();
-    let cache = builder(SdkSource::new(Rotating::default()).max_age(Duration::MAX)).clock(clock.clone()).build();
+    let cache =
+        credential_cache(SdkSource::new(Rotating::default()).max_age(Duration::MAX)).clock(clock.clone()).build();
     cache.get().await.unwrap();
     clock.advance(1000 * HOUR);
     assert_eq!(cache.get().await.unwrap().access_key_id(), "key-0");
@@ -57,7 +58,7 @@ async fn keys_without_an_expiry_are_read_again_after_their_maximal_age() {
 /// A role over a base without an expiry, both on the clock of `aws`.
 async fn role_over(aws: &TestAws, base: &AwsTokenCache) -> AwsTokenCache {
     let source = AssumeRole::new(ROLE).source(base).await;
-    AwsTokenCache::new(builder(source).clock(aws.clock.clone()).build(), &aws.config().await)
+    AwsTokenCache::new(credential_cache(source).clock(aws.clock.clone()).build(), &aws.config().await)
 }
 
 async fn base(aws: &TestAws, sessions: usize) -> AwsTokenCache {
@@ -70,7 +71,7 @@ async fn base(aws: &TestAws, sessions: usize) -> AwsTokenCache {
         async { Ok::<_, std::io::Error>(TemporaryToken::never_expires(session)) }
     });
     let config = aws.config().await.into_builder().endpoint_url(aws.issuer().sts_endpoint()).build();
-    AwsTokenCache::new(builder(source).clock(aws.clock.clone()).build(), &config)
+    AwsTokenCache::new(credential_cache(source).clock(aws.clock.clone()).build(), &config)
 }
 
 #[tokio::test]
@@ -79,7 +80,7 @@ async fn a_base_that_sts_rejects_is_fetched_again_through_chains() {
     let base = base(&aws, usize::MAX).await;
     let role = role_over(&aws, &base).await;
     let chained = AssumeRole::new(ROLE).source(&AwsTokenCache::new(role.cache().clone(), &base.sdk_config())).await;
-    let chained = builder(chained).clock(aws.clock.clone()).build();
+    let chained = credential_cache(chained).clock(aws.clock.clone()).build();
     chained.get().await.unwrap();
     for generation in 2..4 {
         aws.issuer().end_sessions();

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
-use token_cache_aws::{AwsTokenCache, SdkSource, builder};
+use token_cache_aws::{AwsTokenCache, SdkSource, credential_cache};
 use token_cache_testing::aws::Fault;
 
 use super::harness::*;
@@ -43,7 +43,8 @@ async fn p22_nothing_printable_contains_a_part_of_the_credentials() {
 #[test]
 fn debug_hides_the_user_of_the_endpoint() {
     let config = aws_config::SdkConfig::builder().endpoint_url("https://user:hunter2@s3.example.com/").build();
-    let cache = AwsTokenCache::new(builder(SdkSource::new(Credentials::new("", "", None, None, ""))).build(), &config);
+    let cache =
+        AwsTokenCache::new(credential_cache(SdkSource::new(Credentials::new("", "", None, None, ""))).build(), &config);
     let printed = format!("{cache:?}");
     assert!(printed.contains("https://***@s3.example.com/") && !printed.contains("hunter2"), "{printed}");
 }

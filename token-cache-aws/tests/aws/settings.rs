@@ -96,3 +96,26 @@ async fn no_proxy_sees_requests_for_this_machine() {
 async fn child_gets_credentials() {
     AwsTokenCache::from_env().await.get().await.unwrap();
 }
+
+/// A write must not succeed under another identity than the one whose key the builder has.
+#[tokio::test]
+async fn a_key_that_the_builder_has_is_not_replaced() {
+    let aws = TestAws::start().await;
+    let cache = aws.cache().await;
+    let (own, session) = (aws.long_term_key(), cache.get().await.unwrap());
+    let builder = || cache.configure(AmazonS3Builder::new().with_bucket_name(BUCKET));
+    let error = round_trip(&builder().with_access_key_id("unused").build().unwrap(), "after").await;
+    assert!(error.is_ok(), "what is set later has no effect in object_store");
+    for key_id in [own.access_key_id(), "AKIAOTHER"] {
+        let explicit = AmazonS3Builder::new()
+            .with_bucket_name(BUCKET)
+            .with_access_key_id(key_id)
+            .with_secret_access_key(own.secret_access_key());
+        let error = round_trip(&cache.configure(explicit).build().unwrap(), "explicit").await.unwrap_err();
+        let error = format!("{error} {error:?}");
+        assert!(error.contains("remove the key, or do not call `configure`"), "{error}");
+        assert!(!error.contains(own.secret_access_key()), "{error}");
+    }
+    let same = AmazonS3Builder::new().with_bucket_name(BUCKET).with_access_key_id(session.access_key_id());
+    round_trip(&cache.configure(same).build().unwrap(), "same").await.unwrap();
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use futures::future::{Either, join_all, select};
-use token_cache_aws::{AwsTokenCache, builder};
+use token_cache_aws::{AwsTokenCache, credential_cache};
 use token_cache_core::{Error, Event, TokenCacheBuilder};
 use token_cache_test_support::{is_child, report, wait_until};
 use token_cache_testing::VirtualClock;
@@ -110,7 +110,7 @@ impl CaseRun {
         };
         let aws = match (self.protocol.source, self.protocol.profile) {
             (Some(source), _) => {
-                AwsTokenCache::new(settings(builder(source().await)).build(), &SdkConfig::builder().build())
+                AwsTokenCache::new(settings(credential_cache(source().await)).build(), &SdkConfig::builder().build())
             }
             (None, Some(name)) => AwsTokenCache::builder().profile(name).cache(settings).load().await,
             (None, None) => AwsTokenCache::builder().cache(settings).load().await,

@@ -7,7 +7,7 @@ use aws_credential_types::Credentials;
 use object_store::client::ReqwestConnector;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt};
-use token_cache_aws::{AwsTokenCache, builder, defaults};
+use token_cache_aws::{AwsTokenCache, credential_cache, defaults};
 use token_cache_core::{BoxError, Event, FetchReason, TemporaryToken, TokenSource, async_trait};
 use token_cache_testing::aws::AccessKey;
 
@@ -19,7 +19,7 @@ use crate::{SECOND, seaweedfs};
 async fn every_operation(source: impl TokenSource<Token = Credentials>, endpoint: String, lifetime: Duration) {
     let config = defaults().region("us-east-1").endpoint_url(endpoint).no_credentials().load().await;
     let reasons = Arc::new(Mutex::new(Vec::new()));
-    let cache = builder(source).on_event({
+    let cache = credential_cache(source).on_event({
         let reasons = Arc::clone(&reasons);
         move |event| {
             if let Event::FetchStarted { reason, .. } = event {

@@ -1,7 +1,7 @@
 //! Roles: with an external id, chained, and many over one base.
 
 use aws_types::SdkConfig;
-use token_cache_aws::{AssumeRole, AwsTokenCache, SdkSource, builder, defaults};
+use token_cache_aws::{AssumeRole, AwsTokenCache, SdkSource, credential_cache, defaults};
 use token_cache_core::ErrorKind;
 
 use crate::load;
@@ -91,7 +91,7 @@ async fn a_refresh_under_load_is_one_call() {
     let config = config(&user).await;
     let base = AwsTokenCache::from_sdk_config(&config).unwrap();
     let source: SdkSource = AssumeRole::new(&arn).session_name("refreshed").source(&base).await;
-    let aws = AwsTokenCache::new(builder(source).build(), &config);
+    let aws = AwsTokenCache::new(credential_cache(source).build(), &config);
     let outcome = load::through_refreshes(&aws).await;
     assert_eq!(audit.calls(&arn).await, outcome.rotations + 1);
     println!("explicit refreshes: {outcome:?}");

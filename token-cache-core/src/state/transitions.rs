@@ -103,7 +103,8 @@ impl<T> State<T> {
             return Ok(new);
         }
         self.displaced.tokens.push(new.token);
-        Err(self.error(Cause::AlreadyExpired { ago: new.expires.elapsed(now) }))
+        let (ago, expired_at) = (new.expires.elapsed(now), new.expires.wall());
+        Err(self.error(Cause::AlreadyExpired { ago, expired_at, now: now.wall }))
     }
 
     fn insert(&mut self, new: NewToken<T>, now: TimePoint, in_turn: bool, jitter_sample: f64) -> FetchOutcome<T> {

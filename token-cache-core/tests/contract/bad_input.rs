@@ -61,6 +61,25 @@ async fn p12_a_buffer_function_that_panics_blocks_no_caller() {
 }
 
 /// Uses a cache for its whole life, and long after every expiry.
+#[tokio::test]
+async fn p12_an_expired_answer_shows_both_times() {
+    let harness = Harness::new();
+    let get = harness.spawn_get();
+    let mut source = harness.source;
+    source.next_fetch().await.succeed(TemporaryToken::new("a", harness.clock.wall() - 90 * SECOND));
+    let error = get.await.unwrap().unwrap_err().to_string();
+    for part in ["90.0s before", "at 2025-12-31T23:58:30Z", "the clock of this machine at 2026-01-01T00:00:00Z"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn p12_a_missing_runtime_says_how_to_pass_one() {
+    let harness = Harness::new();
+    let error = harness.poll_get().unwrap().unwrap_err().to_string();
+    assert!(error.contains("TokenCacheBuilder::runtime"), "{error}");
+}
+
 async fn check(settings: &[Setting], token: TokenTimes, start: TimePoint) {
     let clock = VirtualClock::new();
     clock.advance(start.monotonic());

@@ -222,3 +222,54 @@ fn p23_metrics_count_by_cache_and_outcome() {
         ]
     );
 }
+
+/// The outer error of an HTTP client often says nothing: what is wrong is in its causes.
+#[cfg(feature = "tracing")]
+#[test]
+fn p23_the_log_shows_the_causes_of_an_error() {
+    use std::error::Error;
+    use std::fmt;
+    use std::io::{self, Write};
+    use std::sync::Arc;
+
+    #[derive(Debug)]
+    struct Request(io::Error);
+
+    impl fmt::Display for Request {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("error sending request")
+        }
+    }
+
+    impl Error for Request {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(text)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let source = token_cache_core::source_fn(|| async {
+            Err::<TemporaryToken<u8>, _>(Request(io::Error::other("Connection refused")))
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(token_cache_core::TokenCache::builder(source).build().get()).unwrap_err();
+    });
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("error sending request: Connection refused"), "{log}");
+}

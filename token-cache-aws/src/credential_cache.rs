@@ -1,4 +1,4 @@
-//! [`builder`]: a cache with the defaults for AWS credentials.
+//! [`credential_cache`]: a cache with the defaults for AWS credentials.
 
 use std::time::Duration;
 
@@ -26,15 +26,15 @@ use token_cache_core::{TokenCache, TokenCacheBuilder, TokenSource};
 /// # use std::time::Duration;
 /// # #[cfg(feature = "chain")]
 /// # async fn example() -> Result<(), token_cache_aws::ConfigError> {
-/// use token_cache_aws::{AwsTokenCache, SdkSource, builder, defaults};
+/// use token_cache_aws::{AwsTokenCache, SdkSource, credential_cache, defaults};
 ///
 /// let config = defaults().load().await;
-/// let cache = builder(SdkSource::from_sdk_config(&config)?).min_ttl(Duration::from_secs(210)).build();
+/// let cache = credential_cache(SdkSource::from_sdk_config(&config)?).min_ttl(Duration::from_secs(210)).build();
 /// let aws = AwsTokenCache::new(cache, &config);
 /// # Ok(())
 /// # }
 /// ```
-pub fn builder(source: impl TokenSource<Token = Credentials>) -> TokenCacheBuilder<Credentials> {
+pub fn credential_cache(source: impl TokenSource<Token = Credentials>) -> TokenCacheBuilder<Credentials> {
     TokenCache::builder(source)
         .expiry_buffer_by(expiry_buffer)
         .fetch_timeout(OPERATION_TIMEOUT)
