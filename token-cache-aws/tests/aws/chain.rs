@@ -65,7 +65,7 @@ async fn child_gets_the_shared_instance() {
 async fn without_credentials_one_line_names_the_providers_and_the_remedy() {
     let env = vec![("AWS_EC2_METADATA_DISABLED", "true".to_owned()), ("AWS_REGION", "us-east-1".to_owned())];
     let providers = ["Environment", "Profile", "WebIdentityToken", "EcsContainer", "Ec2Instance"];
-    let error = child_error("chain::child_prints_the_error_of_a_store", env).await;
+    let error = child_report("chain::child_prints_the_error_of_a_store", env).await;
     assert_contains(&error, &providers);
     assert_contains(&error, &["AWS_ACCESS_KEY_ID", "AWS_PROFILE"]);
 }
@@ -74,7 +74,7 @@ async fn without_credentials_one_line_names_the_providers_and_the_remedy() {
 async fn a_failing_metadata_service_is_named_in_the_error() {
     let aws = TestAws::start().await;
     aws.issuer().fail(Fault::Status(403));
-    let error = child_error("chain::child_prints_the_error_of_a_store", aws.imds_env()).await;
+    let error = child_report("chain::child_prints_the_error_of_a_store", aws.imds_env()).await;
     assert_contains(&error, &["instance metadata service", "AWS_ACCESS_KEY_ID", "AWS_PROFILE"]);
 }
 
@@ -83,5 +83,5 @@ async fn a_failing_metadata_service_is_named_in_the_error() {
 async fn child_prints_the_error_of_a_store() {
     let cache = AwsTokenCache::from_env().await;
     let error = round_trip(&store(&cache), "object").await.unwrap_err();
-    println!("\nERROR: {error}");
+    token_cache_test_support::report(error);
 }

@@ -1,7 +1,6 @@
 //! Starts fake AWS with a cache and a store, and generates load on them. Only the test advances time.
 
 use std::ops::Deref;
-use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -17,6 +16,7 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt, RetryConfig};
 use token_cache_aws::{AwsTokenCache, SdkSource, credential_cache};
 use token_cache_core::{Clock, SystemClock, TokenCacheBuilder};
+use token_cache_test_support::{ChildOutput, ChildProcess, report};
 use token_cache_testing::VirtualClock;
 use token_cache_testing::aws::{AccessKey, FakeAws};
 
@@ -137,38 +137,28 @@ impl Load {
     }
 }
 
-/// Polls `condition` until it holds.
+/// Waits in real time, for what other threads do.
 pub(crate) async fn wait_until(mut condition: impl FnMut() -> bool) {
-    while !condition() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    token_cache_test_support::wait_until("the state of the cache or of the servers", async || condition()).await;
 }
 
-/// Runs the ignored test `child` in a process with this environment and no other. The default chain of the SDK reads the
-/// environment of its process, so each test of the chain needs a process.
-pub(crate) async fn run_child(child: &str, env: Vec<(&'static str, String)>) -> Output {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", child, "--ignored", "--nocapture"]);
-    command.env_clear().env("HOME", std::env::temp_dir().join("no-such-home")).envs(env);
-    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+/// The ignored test `child` in a process with this environment. The default chain of the SDK reads the environment of its
+/// process, so each test of the chain needs a process.
+async fn run_child(child: &str, env: Vec<(&'static str, String)>) -> ChildOutput {
+    ChildProcess::test(child).envs(env).run().await
 }
 
 pub(crate) async fn child_succeeds(child: &str, env: Vec<(&'static str, String)>) {
-    let output = run_child(child, env).await;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    run_child(child, env).await.assert_success();
 }
 
-/// Runs a child that prints an error with [`print_error`], and returns what it printed.
-pub(crate) async fn child_error(child: &str, env: Vec<(&'static str, String)>) -> String {
-    let output = run_child(child, env).await;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let error = text.lines().find_map(|line| line.strip_prefix("ERROR: "));
-    error.unwrap_or_else(|| panic!("no error in: {text}")).to_owned()
+/// What the child has reported, such as an error by [`report_error`].
+pub(crate) async fn child_report(child: &str, env: Vec<(&'static str, String)>) -> String {
+    run_child(child, env).await.report().to_owned()
 }
 
-pub(crate) fn print_error(error: &token_cache_core::Error) {
-    // A new line: the test runner has printed the start of one.
-    println!("\nERROR: {:?} {error}", error.kind());
+pub(crate) fn report_error(error: &token_cache_core::Error) {
+    report(format_args!("{:?} {error}", error.kind()));
 }
 
 pub(crate) fn assert_contains(text: &str, parts: &[&str]) {

@@ -20,13 +20,13 @@ fn instance_env(aws: &FakeAws, more: &[(&'static str, &str)]) -> Vec<(&'static s
 }
 
 async fn error_with(env: Vec<(&'static str, String)>) -> String {
-    child_error("identity::child_prints_its_error", env).await
+    child_report("identity::child_prints_its_error", env).await
 }
 
 #[tokio::test]
 #[ignore = "the child process of the tests below"]
 async fn child_prints_its_error() {
-    print_error(&AwsTokenCache::from_env().await.get().await.unwrap_err());
+    report_error(&AwsTokenCache::from_env().await.get().await.unwrap_err());
 }
 
 #[tokio::test]

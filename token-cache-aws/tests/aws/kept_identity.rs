@@ -148,7 +148,7 @@ async fn the_chain_of_other_settings_has_the_same_rules() {
     let aws = TestAws::start().await;
     let mut env = aws.imds_env();
     env.push(("AWS_ACCESS_KEY_ID", "AKIAONLYHALF".to_owned()));
-    let error = child_error("kept_identity::child_sets_the_cache", env).await;
+    let error = child_report("kept_identity::child_sets_the_cache", env).await;
     assert_contains(&error, &["Permanent", "but not AWS_SECRET_ACCESS_KEY"]);
     assert_eq!(aws.issuer().counts().imds_credentials, 0);
 }
@@ -159,5 +159,5 @@ async fn child_sets_the_cache() {
     let aws = AwsTokenCache::builder().region("eu-north-1").cache(|cache| cache.name("hub")).load().await;
     assert_eq!(aws.region(), Some("eu-north-1"));
     assert!(format!("{aws:?}").contains("hub"), "{aws:?}");
-    print_error(&aws.get().await.unwrap_err());
+    report_error(&aws.get().await.unwrap_err());
 }

@@ -157,7 +157,7 @@ async fn a_metadata_service_that_is_down_is_an_error_and_not_the_last_session() 
         wait_until(|| aws.s3().counts().requests > 0).await;
         aws.issuer().fail(Fault::Down);
     };
-    let (error, ()) = tokio::join!(child_error("outages::child_outlives_its_metadata_service", env), outage);
+    let (error, ()) = tokio::join!(child_report("outages::child_outlives_its_metadata_service", env), outage);
     // A provider of the SDK that is kept returns the last session again.
     assert!(error.starts_with("Source"), "{error}");
     assert!(error.contains("metadata") || error.contains("IMDS"), "{error}");
@@ -179,5 +179,5 @@ async fn child_outlives_its_metadata_service() {
             Err(error) => break error,
         }
     };
-    print_error(&error);
+    report_error(&error);
 }

@@ -12,7 +12,7 @@ fn env(variables: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
 }
 
 async fn prints(child: &str, variables: &[(&'static str, &str)]) -> String {
-    child_error(&format!("settings::{child}"), env(variables)).await
+    child_report(&format!("settings::{child}"), env(variables)).await
 }
 
 /// <https://github.com/awslabs/mountpoint-s3/issues/274>
@@ -64,7 +64,7 @@ async fn endpoints_are_those_of_the_partition() {
         assert_eq!(printed, format!("{region} {endpoint}"));
     }
     let china = [("AWS_REGION", "cn-north-1"), ("AWS_USE_FIPS_ENDPOINT", "true")];
-    let error = child_error("identity::child_prints_its_error", env(&china)).await;
+    let error = child_report("identity::child_prints_its_error", env(&china)).await;
     assert_contains(&error, &["Permanent", "cn-north-1", "AWS_USE_FIPS_ENDPOINT"]);
 }
 
@@ -74,7 +74,7 @@ async fn child_prints_its_endpoint() {
     let aws = AwsTokenCache::from_env().await;
     let configured = aws.configure(AmazonS3Builder::new());
     let value = |key| configured.get_config_value(&key).unwrap_or_else(|| "none".to_owned());
-    println!("\nERROR: {} {}", value(Key::Region), value(Key::Endpoint));
+    token_cache_test_support::report(format_args!("{} {}", value(Key::Region), value(Key::Endpoint)));
 }
 
 /// <https://github.com/awslabs/aws-sdk-kotlin/issues/1315>, <https://github.com/aws/aws-sdk-go/issues/1226>

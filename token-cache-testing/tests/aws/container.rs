@@ -1,12 +1,12 @@
 //! The container credentials endpoint.
 
-use std::process::Command;
 use std::time::SystemTime;
 
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_credential_types::provider::ProvideCredentials;
 use object_store::aws::AmazonS3;
 use serde_json::Value;
+use token_cache_test_support::{ChildProcess, report};
 use token_cache_testing::aws::FakeAws;
 
 use crate::common::*;
@@ -24,12 +24,10 @@ async fn a_session_works_until_its_expiry() {
 async fn the_sdk_gets_a_session_by_the_environment() {
     let builder = FakeAws::builder().session_lifetime(HOUR).container_authorization_token("the-token");
     let aws = start_with(builder).await;
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "container::child_in_a_container_environment", "--ignored"]);
-    child.envs(aws.container_env());
-    child.env("EXPECTED_EXPIRY", humantime::format_rfc3339_millis(aws.clock.after(HOUR)).to_string());
-    let status = tokio::task::spawn_blocking(move || child.status().unwrap()).await.unwrap();
-    assert!(status.success());
+    let output =
+        ChildProcess::test("container::child_in_a_container_environment").envs(aws.container_env()).run().await;
+    let expiry = humantime::format_rfc3339_millis(aws.clock.after(HOUR)).to_string();
+    assert_eq!(output.assert_success().report(), expiry);
     let counts = aws.issuer().counts();
     assert_eq!((counts.container, counts.answered, counts.sessions), (1, 1, 1));
 }
@@ -39,8 +37,7 @@ async fn the_sdk_gets_a_session_by_the_environment() {
 async fn child_in_a_container_environment() {
     let provider = EcsCredentialsProvider::builder().build();
     let credentials = provider.provide_credentials().await.unwrap();
-    let expected = std::env::var("EXPECTED_EXPIRY").unwrap();
-    assert_eq!(credentials.expiry(), Some(humantime::parse_rfc3339(&expected).unwrap()));
+    report(humantime::format_rfc3339_millis(credentials.expiry().unwrap()));
 }
 
 #[tokio::test]

@@ -6,21 +6,22 @@
 use std::error::Error as StdError;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::Command;
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
+use futures::future::join_all;
+use token_cache_test_support::{ChildProcess, report};
 
 use super::*;
 use crate::defaults::defaults;
 use crate::error::describe::describe;
 
-#[test]
-fn sdk_still_uses_the_texts_of_the_table() {
+#[tokio::test]
+async fn sdk_still_uses_the_texts_of_the_table() {
     let cases = [
         (container("").status("403 Oh"), Some(SdkMessage::Container)),
         (container(r#"{"code": "Busy"}"#), Some(SdkMessage::Container)),
@@ -44,7 +45,7 @@ fn sdk_still_uses_the_texts_of_the_table() {
         (sts("").body("<Other/>"), None),
     ];
     let (cases, messages): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
-    let texts: Vec<_> = run_all(cases).into_iter().map(|output| output.text).collect();
+    let texts: Vec<_> = run_all(cases).await.into_iter().map(|output| output.text).collect();
     for (message, text) in messages.into_iter().zip(&texts) {
         assert!(message.is_none_or(|message| message.is_in(text)), "{message:?} is not in: {text}");
     }
@@ -60,8 +61,8 @@ fn sdk_still_uses_the_texts_of_the_table() {
 }
 
 /// Errors with a public type, of which no text is in the table.
-#[test]
-fn error_types_identify_the_provider() {
+#[tokio::test]
+async fn error_types_identify_the_provider() {
     let cases = [
         (imds("").status("400 Oh"), "the instance metadata service, which is used if nothing else is configured,"),
         (container("").env("AWS_CONTAINER_AUTHORIZATION_TOKEN", "a\nb"), "the container's endpoint, which"),
@@ -76,7 +77,7 @@ fn error_types_identify_the_provider() {
         (profile(SSO_SESSION), "run `aws sso login` for the profile"),
     ];
     let (cases, descriptions): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
-    for (description, output) in descriptions.into_iter().zip(run_all(cases)) {
+    for (description, output) in descriptions.into_iter().zip(run_all(cases).await) {
         assert!(output.description.contains(description), "no {description} in: {}", output.description);
     }
 }
@@ -95,14 +96,15 @@ fn xml_quotes_are_removed() {
 
 #[tokio::test]
 #[ignore = "the child process of the tests above"]
-async fn child_prints_its_error() {
+async fn child_reports_its_error() {
     loop {
         let config = defaults().load().await;
         let error = config.credentials_provider().unwrap().provide_credentials().await.unwrap_err();
         let description = describe(&error);
         // The SDK waits one second for the metadata service, which a busy machine may exceed.
         if !description.contains("timeout") {
-            println!("\n{TEXT}{}\n{DESCRIPTION}{description}", text(&error));
+            report(text(&error));
+            report(description);
             return;
         }
     }
@@ -155,7 +157,7 @@ impl Case {
         self
     }
 
-    fn run(self) -> Output {
+    async fn run(self) -> Output {
         let home = tempfile::tempdir().unwrap();
         let aws = home.path().join(".aws");
         fs::create_dir_all(aws.join("sso/cache")).unwrap();
@@ -166,20 +168,16 @@ impl Case {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
 
-        let mut child = Command::new(env::current_exe().unwrap());
-        child.args(["--exact", "error::sdk_messages::tests::child_prints_its_error", "--ignored", "--nocapture"]);
-        child.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default()).env("HOME", home.path());
-        child.envs([("AWS_REGION", "us-east-1"), ("AWS_MAX_ATTEMPTS", "1"), ("AWS_EC2_METADATA_DISABLED", "true")]);
+        let child = ChildProcess::test("error::sdk_messages::tests::child_reports_its_error").env("HOME", home.path());
+        let child =
+            child.envs([("AWS_REGION", "us-east-1"), ("AWS_MAX_ATTEMPTS", "1"), ("AWS_EC2_METADATA_DISABLED", "true")]);
         let home = home.path().to_str().unwrap();
-        child.envs(self.env.iter().map(|(name, value)| (name, value.replace("URL", &url).replace("HOME", home))));
+        let child =
+            child.envs(self.env.iter().map(|(name, value)| (name, value.replace("URL", &url).replace("HOME", home))));
 
         thread::spawn(move || serve(&listener, self.status, &self.body));
-        let output = child.output().unwrap();
-        let stdout = String::from_utf8_lossy(&output.stdout);
-        let line = |start| stdout.lines().find_map(|line| line.strip_prefix(start)).map(ToOwned::to_owned);
-        let lines = line(TEXT).zip(line(DESCRIPTION));
-        let (text, description) =
-            lines.unwrap_or_else(|| panic!("{stdout}{}", String::from_utf8_lossy(&output.stderr)));
+        let output = child.run().await.assert_success();
+        let [text, description] = output.reports().map(ToOwned::to_owned).collect::<Vec<_>>().try_into().unwrap();
         Output { text, description }
     }
 }
@@ -213,9 +211,8 @@ fn sts(credentials: &str) -> Case {
         .env("AWS_ENDPOINT_URL_STS", "URL")
 }
 
-fn run_all(cases: Vec<Case>) -> Vec<Output> {
-    let running: Vec<_> = cases.into_iter().map(|case| thread::spawn(|| case.run())).collect();
-    running.into_iter().map(|case| case.join().unwrap()).collect()
+async fn run_all(cases: Vec<Case>) -> Vec<Output> {
+    join_all(cases.into_iter().map(Case::run)).await
 }
 
 fn serve(listener: &TcpListener, status: &str, body: &str) {
@@ -256,9 +253,6 @@ fn read_request(connection: &TcpStream) -> Option<String> {
     reader.take(body).read_to_end(&mut Vec::new()).ok()?;
     Some(path)
 }
-
-const TEXT: &str = "TEXT: ";
-const DESCRIPTION: &str = "DESCRIPTION: ";
 const SSO: &str = "sso_start_url = https://example.com/start\nsso_region = us-east-1\n\
                    sso_account_id = 123456789012\nsso_role_name = reader";
 /// The SDK names the token's file after the start URL.
