@@ -33,7 +33,7 @@ use crate::cache::AwsTokenCache;
 use crate::cache_builder::LoadSettings;
 use crate::defaults::{loader, timeouts};
 use crate::endpoint::EndpointConfig;
-use crate::error::NoCredentials;
+use crate::error::{NoCredentials, Origin, ProfileHints};
 use crate::source::{into_fetch_error, into_token};
 
 impl AwsTokenCache {
@@ -78,7 +78,7 @@ impl TokenSource for ChainSource {
     async fn fetch(&self) -> Result<TemporaryToken<Credentials>, BoxError> {
         // Boxed: the SDK's futures are large.
         let result = Box::pin(self.fetch_credentials()).await;
-        result.and_then(into_token).map_err(|error| into_fetch_error(error, None))
+        result.and_then(into_token).map_err(|error| into_fetch_error(error, &Origin::Chain(self.profile_hints())))
     }
 }
 
@@ -132,6 +132,16 @@ impl ChainSource {
         self.require(Identity::difference, &identity)?;
         self.identity().get_or_insert(identity);
         Ok(credentials)
+    }
+
+    /// What an error should say of the profile that is selected now.
+    fn profile_hints(&self) -> ProfileHints {
+        let env = Environment::read();
+        let selected = || Some(link::selected(&env).ok()??.1.to_owned());
+        let name = self.settings.profile.clone().or_else(selected).unwrap_or_else(|| "default".to_owned());
+        let profiles = ProfileFiles::read(&env).and_then(|files| files.parse(&name));
+        let with_mfa = profiles.ok().and_then(|profiles| profile::with_mfa(&profiles, &name));
+        ProfileHints { name: Some(name).filter(|name| name != "default"), with_mfa }
     }
 
     /// Fails if the credentials would be those of another identity than before.

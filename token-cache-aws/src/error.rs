@@ -50,16 +50,39 @@ pub struct FetchError {
     message: Box<str>,
 }
 
+/// What the SDK was asked for.
+pub(crate) enum Origin {
+    /// Any provider.
+    Provider,
+    /// The ARN of a role.
+    Role(Arc<str>),
+    /// The default chain, or a profile.
+    #[cfg(feature = "chain")]
+    Chain(ProfileHints),
+}
+
+/// What an error should say of the selected profile.
+#[cfg(feature = "chain")]
+#[derive(Default)]
+pub(crate) struct ProfileHints {
+    /// Its name, unless it is the default one.
+    pub(crate) name: Option<String>,
+    /// The profile with an MFA device, on its chain of roles.
+    pub(crate) with_mfa: Option<String>,
+}
+
 impl FetchError {
-    pub(crate) fn new(error: CredentialsError, role: Option<Arc<str>>) -> Self {
-        let message = match &role {
-            Some(role) => {
+    pub(crate) fn new(error: CredentialsError, origin: &Origin) -> Self {
+        let message = match origin {
+            Origin::Provider => describe(&error),
+            Origin::Role(role) => {
                 format!("the role {} could not be assumed: {}", plain_line(role), error_chain(&error))
             }
-            None => describe(&error),
+            #[cfg(feature = "chain")]
+            Origin::Chain(profile) => provider::describe(&error, profile),
         };
         let message = format!("{message}{}", tls_hint(&message));
-        Self { error, is_role: role.is_some(), message: message.into() }
+        Self { error, is_role: matches!(origin, Origin::Role(_)), message: message.into() }
     }
 
     /// The SDK's error. Do not print it: its `Debug` may contain the response of an issuer, and its `Display` the
@@ -123,7 +146,7 @@ mod tests {
     #[test]
     fn texts_from_outside_forge_no_line() {
         let error = CredentialsError::provider_error("no\n2026-11-25 INFO forged \u{1b}]0;title\u{7} \u{202e}desrever");
-        let error = FetchError::new(error, Some("arn:aws:iam::1:role/a\nforged\u{e0041}".into()));
+        let error = FetchError::new(error, &Origin::Role("arn:aws:iam::1:role/a\nforged\u{e0041}".into()));
         let shown = error.to_string();
         assert!(!shown.contains(|c: char| c.is_control() || matches!(c, '\u{202e}' | '\u{e0041}')), "{shown:?}");
         assert!(error.expose_unredacted().contains("desrever"));

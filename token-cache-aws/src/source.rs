@@ -13,7 +13,7 @@ use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentials
 use aws_types::SdkConfig;
 use token_cache_core::{BoxError, TemporaryToken, TokenSource, permanent};
 
-use crate::error::{ConfigError, FetchError};
+use crate::error::{ConfigError, FetchError, Origin};
 #[cfg(feature = "chain")]
 use crate::role::{Role, is_rejected_by_sts};
 #[cfg(feature = "chain")]
@@ -108,14 +108,15 @@ impl TokenSource for SdkSource {
 
     async fn fetch(&self) -> Result<TemporaryToken<Credentials>, BoxError> {
         let token = self.provide().await.and_then(|credentials| into_token_for(credentials, self.max_age));
-        token.map_err(|error| into_fetch_error(error, self.role_arn()))
+        let origin = || self.role_arn().map_or(Origin::Provider, Origin::Role);
+        token.map_err(|error| into_fetch_error(error, &origin()))
     }
 }
 
 /// An invalid configuration is a permanent error: the cache backs off longer.
-pub(crate) fn into_fetch_error(error: CredentialsError, role: Option<Arc<str>>) -> BoxError {
+pub(crate) fn into_fetch_error(error: CredentialsError, origin: &Origin) -> BoxError {
     match error {
-        CredentialsError::InvalidConfiguration(_) => permanent(FetchError::new(error, role)),
-        _ => FetchError::new(error, role).into(),
+        CredentialsError::InvalidConfiguration(_) => permanent(FetchError::new(error, origin)),
+        _ => FetchError::new(error, origin).into(),
     }
 }

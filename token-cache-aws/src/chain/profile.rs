@@ -36,6 +36,20 @@ pub(super) fn credential_source<'a>(profiles: &'a ProfileSet, name: &'a str) -> 
     walk(profiles, name, &mut Identity::new(String::new()))?.get("credential_source")
 }
 
+/// The profile with an MFA device, on the chain of roles of a profile.
+pub(super) fn with_mfa(profiles: &ProfileSet, name: &str) -> Option<String> {
+    let (mut name, mut visited) = (name, Vec::new());
+    while !visited.contains(&name) {
+        let profile = profiles.get_profile(name)?;
+        if profile.get("mfa_serial").is_some() {
+            return Some(name.to_owned());
+        }
+        visited.push(name);
+        name = profile.get("source_profile")?;
+    }
+    None
+}
+
 /// The identity of a profile: its roles, and what assumes the first of them.
 pub(super) fn identity(profiles: &ProfileSet, name: &str) -> Identity {
     let mut identity = Identity::new(format!("the profile \"{name}\""));

@@ -4,13 +4,18 @@ use aws_credential_types::provider::error::CredentialsError;
 
 use super::error_chain::error_chain;
 #[cfg(feature = "chain")]
-use super::provider;
+use super::{ProfileHints, provider};
 
 pub(super) fn describe(error: &CredentialsError) -> String {
     #[cfg(feature = "chain")]
-    if let Some(description) = provider::describe(error) {
+    if let Some(description) = provider::describe_known(error, &ProfileHints::default()) {
         return description;
     }
+    describe_any(error)
+}
+
+/// The message if the provider is not known.
+pub(super) fn describe_any(error: &CredentialsError) -> String {
     let reason = error_chain(error);
     let hint = missing_feature(&reason).map_or_else(String::new, |feature| {
         format!("; enable the feature `{feature}` of token-cache-aws, which enables that of the SDK")

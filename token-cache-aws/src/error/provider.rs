@@ -15,15 +15,29 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use http::header::InvalidHeaderValue;
 
-use super::NoCredentials;
+use super::describe::describe_any;
 use super::error_chain::error_chain;
 use super::profile_file;
 use super::redact::plain_line;
 use super::sdk_messages::{SdkMessage, without_process_preamble};
+use super::{NoCredentials, ProfileHints};
 use crate::chain::files::FileError;
 
+/// The message for an error of the default chain or of a profile.
+pub(super) fn describe(error: &CredentialsError, profile: &ProfileHints) -> String {
+    let mut description = describe_known(error, profile).unwrap_or_else(|| describe_any(error));
+    if let Some(name) = &profile.with_mfa {
+        let name = plain_line(name);
+        description += &format!(
+            "; the profile \"{name}\" names an MFA device (mfa_serial), and the SDK asks for no code: assume the role in code \
+             with `AssumeRole::mfa`, or use a session of `aws sts get-session-token`"
+        );
+    }
+    description
+}
+
 /// `None`: the provider is not known.
-pub(super) fn describe(error: &CredentialsError) -> Option<String> {
+pub(super) fn describe_known(error: &CredentialsError, profile: &ProfileHints) -> Option<String> {
     let source = error.source()?;
     if let Some(chain) = source.downcast_ref() {
         return Some(describe_chain(chain));
@@ -63,12 +77,23 @@ pub(super) fn describe(error: &CredentialsError) -> Option<String> {
             format!("the credential_process has failed: {}{hint}", without_process_preamble(&reason))
         }
         Provider::ProfileFile => format!("{NOT_LOADED}: {reason}: {}", profile_file::parse_error()?),
-        Provider::Sso => format!("{NOT_LOADED}: {reason}; run `aws sso login` for the profile"),
+        Provider::Sso => {
+            let name =
+                profile.name.as_deref().map_or_else(String::new, |name| format!(" --profile {}", shell_word(name)));
+            format!("{NOT_LOADED}: {reason}; run `aws sso login{name}`")
+        }
         Provider::TokenFile => {
             let source = unreadable_token_file().or_else(|| is_in_profile.then_some("the profile"))?;
             format!("{NOT_LOADED}: {reason}; {source} names the file")
         }
     })
+}
+
+/// A name as it is typed in a shell.
+fn shell_word(name: &str) -> String {
+    let name = plain_line(name);
+    let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.@/".contains(c));
+    if is_plain { name } else { format!("'{name}'") }
 }
 
 /// A chain fails with this error if none of its providers is configured.

@@ -262,6 +262,19 @@ async fn profile_error(profile: &str, more: &[(&'static str, &str)]) -> String {
     error_with(config.iter().chain(more).map(|(name, value)| (*name, (*value).to_owned())).collect()).await
 }
 
+/// The SDK sends the request without a code, and STS only says that access is denied.
+#[tokio::test]
+async fn a_profile_with_an_mfa_device_names_it() {
+    let profile = "[default]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = base\nregion = us-east-1\n\
+                   mfa_serial = arn:aws:iam::123456789012:mfa/alice\n\
+                   [profile base]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = secret\n";
+    let error = profile_error(profile, &[("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")]).await;
+    assert_contains(
+        &error,
+        &["the profile \"default\"", "mfa_serial", "`AssumeRole::mfa`", "aws sts get-session-token"],
+    );
+}
+
 #[tokio::test]
 async fn a_missing_region_says_where_to_set_it() {
     let profile = "[default]\nrole_arn = arn:aws:iam::123456789012:role/reader\nsource_profile = base\n\

@@ -158,7 +158,7 @@ fn other_providers() -> Vec<Case> {
         profile(
             "SSO without a login",
             &format!("{start}{region}{account}{role}"),
-            ["/sso/cache/", "run `aws sso login`"],
+            ["/sso/cache/", "run `aws sso login --profile case`"],
         ),
         profile("no such credential_process", no_program, ["exit status: 127", "/no/such/program: not found"]),
         profile("a folder as credential_process", "credential_process = /\n", ["exit status: 126"]),

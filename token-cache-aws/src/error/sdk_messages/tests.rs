@@ -72,9 +72,9 @@ async fn error_types_identify_the_provider() {
         ),
         (
             profile(SSO).sso_token(r#"{"accessToken": "a", "expiresAt": "2999-01-01T00:00:00Z"}"#).status("401 Oh"),
-            "SSO has refused (401 UnauthorizedException): signed out; run `aws sso login` for the profile",
+            "SSO has refused (401 UnauthorizedException): signed out; run `aws sso login`",
         ),
-        (profile(SSO_SESSION), "run `aws sso login` for the profile"),
+        (profile(SSO_SESSION), "run `aws sso login`"),
     ];
     let (cases, descriptions): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
     for (description, output) in descriptions.into_iter().zip(run_all(cases).await) {
