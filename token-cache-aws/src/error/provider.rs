@@ -26,7 +26,9 @@ use crate::chain::files::FileError;
 /// The message for an error of the default chain or of a profile.
 pub(super) fn describe(error: &CredentialsError, profile: &ProfileHints) -> String {
     let mut description = describe_known(error, profile).unwrap_or_else(|| describe_any(error));
-    if let Some(name) = &profile.with_mfa {
+    if let Some(name) = &profile.with_mfa
+        && description.contains("AccessDenied")
+    {
         let name = plain_line(name);
         description += &format!(
             "; the profile \"{name}\" names an MFA device (mfa_serial), and the SDK asks for no code: assume the role in code \
