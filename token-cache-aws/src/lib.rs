@@ -88,7 +88,11 @@
 //! # }
 //! ```
 //!
-//! reqsign keeps a copy until two minutes before `expires_in`, and does not sign with less than ten seconds left.
+//! reqsign keeps a copy until two minutes before `expires_in`, and does not sign with less than ten seconds left. It logs the
+//! error of a provider and goes on without credentials, so that its user only reads "failed to load signing credential".
+//! The reason is in the log of the cache (`token refresh failed`, if its feature `tracing` is enabled), in
+//! [`Status::last_error`](token_cache_core::Status::last_error) and in the events of
+//! [`on_event`](token_cache_core::TokenCacheBuilder::on_event).
 //!
 //! # Features
 //!

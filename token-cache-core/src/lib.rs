@@ -96,8 +96,8 @@
 //!
 //! # Limits
 //!
-//! A cache holds one token; `TokenCaches` (feature `keyed`) holds one cache per key. It stores nothing on disk. It does not retry within a fetch; retrying is up to the
-//! source.
+//! A cache holds one token; `TokenCaches` (feature `keyed`) holds one cache per key. It stores nothing on disk. It does not
+//! retry within a fetch; retrying is up to the source.
 
 #[cfg(feature = "tower")]
 mod bearer;
