@@ -61,9 +61,12 @@ pub struct TokenCaches<K, T> {
     shared: Arc<Shared<K, T>>,
 }
 
+/// Makes what belongs to a key.
+type ByKey<K, R> = Box<dyn Fn(&K) -> R + Send + Sync>;
+
 struct Shared<K, T> {
     entries: HashMap<K, Arc<Entry<T>>>,
-    new_cache: Box<dyn Fn(&K) -> TokenCache<T> + Send + Sync>,
+    new_cache: ByKey<K, TokenCache<T>>,
     clock: AnyClock,
     idle: Duration,
     max_keys: usize,

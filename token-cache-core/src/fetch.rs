@@ -106,7 +106,7 @@ struct FetchGuard<T> {
     completed: bool,
 }
 
-impl<T> FetchGuard<T> {
+impl<T: Send + Sync + 'static> FetchGuard<T> {
     /// Waits until the limits that the cache shares with others allow the fetch. An error if a caller has waited for that as
     /// long as for a fetch.
     async fn wait_for_turn(&self, setup: &Setup<T>) -> Result<Option<Permit>, Error> {
@@ -134,7 +134,9 @@ impl<T> FetchGuard<T> {
             Either::Right(_) => Err(setup.error(Cause::NoTurn(timeout))),
         }
     }
+}
 
+impl<T> FetchGuard<T> {
     fn begin(&self, started: TimePoint) -> bool {
         let Some(inner) = self.inner.upgrade() else { return false };
         let begins = inner.update(|locked, _| locked.state.begin(self.pending.id, started));

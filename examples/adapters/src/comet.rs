@@ -1,7 +1,7 @@
 //! DataFusion Comet: `CachedAwsCredentialProvider` of `native/core/src/parquet/objectstore/s3.rs`, on object_store 0.13.
 //!
 //! `build_credential_provider` calls this function for the default chain, for web identity, and for a role assumed with either.
-//! A cache lives while a store uses it, and Comet keeps its stores.
+//! A cache lives while a store uses it, and for one hour after its last lookup.
 //!
 //! The original creates a cache per store, so an executor calls STS for each bucket. Its other problems:
 //!
@@ -12,7 +12,7 @@
 //!   does so when STS throttles. Most executors of a job then read with an identity that has no access, and the job fails:
 //!   <https://github.com/apache/datafusion-comet/issues/6024>.
 
-use token_cache_aws::{AssumeRole, AwsTokenCache, IdentitySpec, Registry, RegistryFull};
+use token_cache_aws::{AssumeRole, AwsTokenCache, IdentitySpec, Registry, RegistryError};
 
 /// Returns the process-wide cache for the identity of the environment, or for a role assumed with it. It never falls back to
 /// another identity.
@@ -20,7 +20,7 @@ use token_cache_aws::{AssumeRole, AwsTokenCache, IdentitySpec, Registry, Registr
 /// # Errors
 ///
 /// If the process uses too many identities at once.
-pub async fn credentials(role_arn: Option<&str>, session_name: Option<&str>) -> Result<AwsTokenCache, RegistryFull> {
+pub async fn credentials(role_arn: Option<&str>, session_name: Option<&str>) -> Result<AwsTokenCache, RegistryError> {
     let base = IdentitySpec::from_env();
     let identity = match role_arn {
         Some(arn) => base.assume_role(AssumeRole::new(arn).session_name(session_name.unwrap_or("comet-parquet-s3"))),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use papaya::HashMap;
 
-use super::{Shared, TokenCaches};
+use super::{ByKey, Shared, TokenCaches};
 use crate::builder::TokenCacheBuilder;
 use crate::cache::TokenCache;
 use crate::clock::{AnyClock, Clock, SystemClock};
@@ -20,7 +20,7 @@ use crate::source::TokenSource;
 /// Every value is accepted: none makes [`build`](Self::build) fail or the caches panic.
 #[must_use]
 pub struct TokenCachesBuilder<K, T> {
-    cache: Box<dyn Fn(&K) -> TokenCacheBuilder<T> + Send + Sync>,
+    cache: ByKey<K, TokenCacheBuilder<T>>,
     clock: AnyClock,
     idle: Duration,
     max_keys: usize,
