@@ -134,10 +134,6 @@ where
             if let Some(converted) = self.cache.inner.snapshot_of(&token, |snapshot| self.convert(snapshot)) {
                 return Ok(converted);
             }
-            // The token that a fetch has brought, even if another caller has rejected it since.
-            if self.cache.inner.hit_for(min_remaining).is_none() {
-                return Ok(Arc::new((self.shared.convert)(&token)));
-            }
         }
     }
 

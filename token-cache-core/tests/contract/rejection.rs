@@ -325,21 +325,6 @@ async fn p10_a_waiter_gets_the_token_of_its_fetch_although_it_is_rejected() {
 }
 
 #[tokio::test]
-async fn p10_a_view_gets_the_token_of_its_fetch_although_it_is_rejected() {
-    let mut harness = with_token(HOUR).await;
-    harness.clock.advance(MINUTE);
-    let view = harness.cache.view(|token| token.to_uppercase());
-    harness.cache.invalidate(&harness.cache.peek().unwrap());
-    let mut late = Box::pin(view.get());
-    assert!((&mut late).now_or_never().is_none());
-    harness.clock.advance(10 * SECOND);
-    harness.succeed("b", HOUR).await;
-    harness.cache.invalidate(&harness.cache.peek().unwrap());
-    assert!(harness.cache.peek().is_none());
-    assert_eq!(*late.now_or_never().unwrap().unwrap(), "B");
-}
-
-#[tokio::test]
 async fn p16_an_earlier_fetch_cannot_end_a_replacement() {
     let mut harness = comparing(true);
     let token = harness.fetch("a", HOUR).await;
