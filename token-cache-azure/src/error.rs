@@ -88,10 +88,16 @@ fn chain(error: &azure_core::Error) -> impl Iterator<Item = &(dyn StdError + 'st
 impl fmt::Display for AzureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.status(), self.codes(), self.0.kind()) {
-            (Some(status), Some(codes), _) => write!(f, "the credential was refused with status {status} (AADSTS{codes})"),
+            (Some(status), Some(codes), _) => {
+                write!(f, "the credential was refused with status {status} (AADSTS{codes})")
+            }
             (Some(status), None, _) => write!(f, "the credential was refused with status {status}"),
-            (None, _, ErrorKind::Connection | ErrorKind::Io) => f.write_str("the credential's issuer cannot be reached"),
-            (None, _, _) => f.write_str("the credential returned no token; AzureError::expose_unredacted has the reason"),
+            (None, _, ErrorKind::Connection | ErrorKind::Io) => {
+                f.write_str("the credential's issuer cannot be reached")
+            }
+            (None, _, _) => {
+                f.write_str("the credential returned no token; AzureError::expose_unredacted has the reason")
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::error::Error as _;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use google_cloud_auth::credentials::external_account;
 use token_cache_core::{ErrorKind, TokenCache};
@@ -16,11 +17,13 @@ async fn the_file_of_a_service_account_is_read_again() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("token");
     let (url, requests) = token_exchange().await;
-    for token in ["first", "second"] {
-        std::fs::write(&file, token).unwrap();
-        let credentials = credentials(&url, &file, "text");
-        let cache = TokenCache::builder(google_cloud_auth(credentials)).build();
-        assert_eq!(cache.get().await.unwrap().secret(), "federated");
+    std::fs::write(&file, "first").unwrap();
+    // google-cloud-auth renews tokens this short after 10 s.
+    let cache = TokenCache::builder(google_cloud_auth(credentials(&url, &file, "text"))).build();
+    assert_eq!(cache.get().await.unwrap().secret(), "federated");
+    std::fs::write(&file, "second").unwrap();
+    while requests.lock().unwrap().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let requests = requests.lock().unwrap();
     assert!(requests[0].contains("subject_token=first"), "{}", requests[0]);
@@ -74,7 +77,7 @@ async fn token_exchange() -> (String, Arc<Mutex<Vec<String>>>) {
                 request.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
             }
             log.lock().unwrap().push(request);
-            let body = r#"{"access_token":"federated","issued_token_type":"urn:ietf:params:oauth:token-type:access_token","token_type":"Bearer","expires_in":3600}"#;
+            let body = r#"{"access_token":"federated","issued_token_type":"urn:ietf:params:oauth:token-type:access_token","token_type":"Bearer","expires_in":15}"#;
             let answer = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
                 body.len()

@@ -95,7 +95,10 @@ impl Client {
             Authentication::AssertionFile(path) => {
                 let assertion = tokio::fs::read_to_string(&**path).await.map_err(FetchError::assertion_file)?;
                 form.push(("client_id", self.id.to_string()));
-                form.push(("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned()));
+                form.push((
+                    "client_assertion_type",
+                    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned(),
+                ));
                 form.push(("client_assertion", assertion.trim().to_owned()));
             }
         }

@@ -41,7 +41,11 @@ impl FetchError {
     pub(crate) fn request(error: reqwest::Error) -> Self {
         // The URL may contain a password or a key.
         let error = error.without_url();
-        Self { failure: Failure::Request { timed_out: error.is_timeout() }, source: Some(error.into()), unredacted: None }
+        Self {
+            failure: Failure::Request { timed_out: error.is_timeout() },
+            source: Some(error.into()),
+            unredacted: None,
+        }
     }
 
     pub(crate) fn assertion_file(error: io::Error) -> Self {

@@ -29,7 +29,8 @@ impl Issuer {
                 }
                 log.lock().unwrap().push(request);
                 let length = body.len();
-                let head = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n");
+                let head =
+                    format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n");
                 stream.write_all(head.as_bytes()).await.unwrap();
                 stream.write_all(body.as_bytes()).await.unwrap();
             }

@@ -86,11 +86,7 @@ async fn retry_after_reaches_the_cache() {
     for (status, headers, seconds) in [
         (429, "retry-after: 3600\r\n", 3600),
         (503, "retry-after: 3600\r\n", 3600),
-        (
-            503,
-            "date: Wed, 21 Oct 2015 07:28:00 GMT\r\nretry-after: Wed, 21 Oct 2015 08:28:00 GMT\r\n",
-            3600,
-        ),
+        (503, "date: Wed, 21 Oct 2015 07:28:00 GMT\r\nretry-after: Wed, 21 Oct 2015 08:28:00 GMT\r\n", 3600),
         (503, "retry-after: 99999999999999999999999999\r\n", 24 * 3600),
     ] {
         let error = fetch(&Issuer::answering(status, headers, "").await).await.unwrap_err();
@@ -188,7 +184,8 @@ async fn the_hook_stores_a_rotated_refresh_token_before_the_access_token_is_used
 
 #[tokio::test]
 async fn a_failing_hook_fails_the_fetch_and_keeps_the_refresh_token() {
-    let issuer = Issuer::start(vec![rotated("a1", "r1"), (200, String::new(), r#"{"access_token":"a2"}"#.into())]).await;
+    let issuer =
+        Issuer::start(vec![rotated("a1", "r1"), (200, String::new(), r#"{"access_token":"a2"}"#.into())]).await;
     let calls = Arc::<Mutex<Vec<String>>>::default();
     let source = Refresh::new(client(&issuer), "r0").on_rotation({
         let calls = Arc::clone(&calls);
