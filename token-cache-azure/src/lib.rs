@@ -6,16 +6,18 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::sync::Arc;
 //! use object_store::azure::{AzureCredential, MicrosoftAzureBuilder};
-//! use token_cache_azure::AzureSource;
+//! use token_cache_azure::{AccessToken, AzureSource};
 //!
-//! # use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
+//! # use azure_core::credentials::{self, TokenCredential, TokenRequestOptions};
 //! # #[derive(Debug)]
 //! # struct Fixed;
 //! # #[async_trait::async_trait]
 //! # impl TokenCredential for Fixed {
-//! #     async fn get_token(&self, _: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+//! #     async fn get_token(
+//! #         &self, _: &[&str], _: Option<TokenRequestOptions<'_>>,
+//! #     ) -> azure_core::Result<credentials::AccessToken> {
 //! #         let now = azure_core::time::OffsetDateTime::now_utc();
-//! #         Ok(AccessToken::new("token-1", now + std::time::Duration::from_secs(3600)))
+//! #         Ok(credentials::AccessToken::new("token-1", now + std::time::Duration::from_secs(3600)))
 //! #     }
 //! # }
 //! # let credential = Arc::new(Fixed);
@@ -24,7 +26,7 @@
 //! let builder = MicrosoftAzureBuilder::new()
 //!     .with_account("account")
 //!     .with_container_name("container")
-//!     .with_credentials(Arc::new(cache.view(AzureCredential::from)));
+//!     .with_credentials(Arc::new(cache.view(AccessToken::to::<AzureCredential>)));
 //! assert_eq!(cache.get().await?.secret(), "token-1"); // and each request of the store
 //! # Ok(())
 //! # }
@@ -48,7 +50,7 @@
 //!
 //! # Features
 //!
-//! - `object_store-0_14` (by default), `object_store-0_13`, `object_store-0_12`: `AzureCredential::from` of that version.
+//! - `object_store-0_14` (by default), `object_store-0_13`, `object_store-0_12`: `AccessToken::to::<AzureCredential>` of that version.
 
 mod error;
 mod source;

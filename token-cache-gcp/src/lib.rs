@@ -6,7 +6,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::sync::Arc;
 //! use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
-//! use token_cache_gcp::MetadataServer;
+//! use token_cache_gcp::{AccessToken, MetadataServer};
 //!
 //! # use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -23,7 +23,7 @@
 //! let cache = source.cache().build();
 //! let store = GoogleCloudStorageBuilder::new()
 //!     .with_bucket_name("bucket")
-//!     .with_credentials(Arc::new(cache.view(GcpCredential::from)))
+//!     .with_credentials(Arc::new(cache.view(AccessToken::to::<GcpCredential>)))
 //!     .build()?;
 //! assert_eq!(cache.get().await?.secret(), "token-1"); // and each request of the store
 //! # Ok(())
@@ -41,7 +41,7 @@
 //!
 //! # Features
 //!
-//! - `object_store-0_14` (by default), `object_store-0_13`, `object_store-0_12`: `GcpCredential::from` of that version.
+//! - `object_store-0_14` (by default), `object_store-0_13`, `object_store-0_12`: `AccessToken::to::<GcpCredential>` of that version.
 //! - `google-cloud-auth`: as above. Adds TLS.
 
 #[cfg(feature = "google-cloud-auth")]

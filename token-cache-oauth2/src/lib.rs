@@ -47,7 +47,7 @@
 //! - `client`, by default: the grants, over reqwest. Without it, the crate has only [`AccessToken`].
 //! - `https`, by default: TLS with rustls over aws-lc. Without it, pass a client with TLS to [`Client::http_client`].
 //! - `object_store-0_12`, `object_store-0_13`, `object_store-0_14`: converts a token to the `GcpCredential` and the
-//!   `AzureCredential` of that version, for `with_credentials(Arc::new(cache.view(GcpCredential::from)))`.
+//!   `AzureCredential` of that version, for `with_credentials(Arc::new(cache.view(AccessToken::to::<GcpCredential>)))`.
 
 #![cfg_attr(not(feature = "client"), allow(rustdoc::broken_intra_doc_links, reason = "the items are of the feature"))]
 

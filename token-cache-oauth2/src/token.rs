@@ -18,6 +18,12 @@ impl AccessToken {
     pub fn secret(&self) -> &str {
         &self.0
     }
+
+    /// Converts the token to the credential of a store, for a view of a cache: `cache.view(AccessToken::to::<GcpCredential>)`.
+    #[must_use]
+    pub fn to<C: for<'a> From<&'a Self>>(&self) -> C {
+        C::from(self)
+    }
 }
 
 impl fmt::Debug for AccessToken {

@@ -24,7 +24,7 @@ async fn no_request_fails_while_tokens_rotate() {
     create_container(&first).await;
 
     let (operations, tokens) =
-        load::through_rotations(store(Arc::new(cache.view(AzureCredential::from))), &cache).await;
+        load::through_rotations(store(Arc::new(cache.view(AccessToken::to::<AzureCredential>))), &cache).await;
     assert_eq!(provider::requests("azure").await, Requests { succeeded: tokens, failed: 0 });
 
     let expired = AzureCredential::from(&*first);

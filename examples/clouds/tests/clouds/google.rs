@@ -25,7 +25,7 @@ async fn no_request_fails_while_metadata_tokens_rotate() {
     let cache = MetadataServer::at(metadata.url()).unwrap().cache().build();
     let first = cache.get().await.unwrap();
 
-    let store = gcs.store(Arc::new(cache.view(GcpCredential::from)));
+    let store = gcs.store(Arc::new(cache.view(AccessToken::to::<GcpCredential>)));
     let rotated = wait_until("rotations", async || provider::requests("metadata").await.succeeded > ROTATIONS);
     let operations = load::until(store, rotated).await;
     load::wait_for_fetch(&cache).await;
@@ -51,7 +51,7 @@ async fn no_request_fails_while_google_cloud_auth_rotates() {
     let cache = TokenCache::builder(google_cloud_auth_every(2 * SECOND, credentials)).build();
     let first = cache.get().await.unwrap();
 
-    let store = gcs.store(Arc::new(cache.view(GcpCredential::from)));
+    let store = gcs.store(Arc::new(cache.view(AccessToken::to::<GcpCredential>)));
     let rotated = wait_until("rotations", async || provider::requests("google").await.succeeded > ROTATIONS);
     let operations = load::until(store, rotated).await;
     let Requests { succeeded: tokens, failed } = provider::requests("google").await;

@@ -20,7 +20,7 @@ use crate::{load, provider};
 async fn no_request_fails_while_tokens_rotate() {
     let (gcs, cache) = (GcsProxy::start().await, of_client("gcs"));
     let first = cache.get().await.unwrap();
-    let store = gcs.store(Arc::new(cache.view(GcpCredential::from)));
+    let store = gcs.store(Arc::new(cache.view(AccessToken::to::<GcpCredential>)));
     let (operations, tokens) = load::through_rotations(store, &cache).await;
     assert_eq!(gcs.rejected(), 0);
     assert_eq!(provider::requests("gcs").await, Requests { succeeded: tokens, failed: 0 });
@@ -35,7 +35,7 @@ async fn each_refresh_token_is_used_once() {
     let gcs = GcsProxy::start().await;
     let login = provider::login("rotated").await;
     let cache = TokenCache::builder(Refresh::new(provider::client("rotated"), login.clone())).build();
-    let store = gcs.store(Arc::new(cache.view(GcpCredential::from)));
+    let store = gcs.store(Arc::new(cache.view(AccessToken::to::<GcpCredential>)));
     let (operations, tokens) = load::through_rotations(store, &cache).await;
     assert_eq!(gcs.rejected(), 0);
     assert_eq!(provider::requests("rotated").await, Requests { succeeded: tokens, failed: 0 });
