@@ -9,8 +9,8 @@ use azure_identity::{ClientSecretCredential, ClientSecretCredentialOptions};
 use object_store::azure::{AzureCredential, AzureCredentialProvider, MicrosoftAzure, MicrosoftAzureBuilder};
 use object_store::path::Path;
 use object_store::{Certificate, ObjectStoreExt, RetryConfig, StaticCredentialProvider};
-use token_cache_clouds::azure;
-use token_cache_core::{ErrorKind, TokenCache};
+use token_cache_azure::{AccessToken, AzureSource};
+use token_cache_core::ErrorKind;
 use token_cache_test_support::wait_until;
 
 use crate::provider::Requests;
@@ -19,16 +19,15 @@ use crate::{load, provider, setting};
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs azurite: examples/clouds/tests/servers cargo test -p token-cache-clouds -- --include-ignored"]
 async fn no_request_fails_while_tokens_rotate() {
-    let cache = TokenCache::builder(azure::source(credential("azure", &provider::secret("azure"))))
-        .expiry_buffer(azure::BUFFER)
-        .build();
+    let cache = AzureSource::new(credential("azure", &provider::secret("azure"))).cache().build();
     let first = cache.get().await.unwrap();
     create_container(&first).await;
 
-    let (operations, tokens) = load::through_rotations(store(Arc::new(cache.clone())), &cache).await;
+    let (operations, tokens) =
+        load::through_rotations(store(Arc::new(cache.view(AccessToken::to::<AzureCredential>))), &cache).await;
     assert_eq!(provider::requests("azure").await, Requests { succeeded: tokens, failed: 0 });
 
-    let expired = AzureCredential::BearerToken(bearer(&first).to_owned());
+    let expired = AzureCredential::from(&*first);
     let store = store(Arc::new(StaticCredentialProvider::new(expired)));
     let is_rejected = async || {
         let error = store.get(&Path::from("no-such-blob")).await.unwrap_err();
@@ -41,7 +40,7 @@ async fn no_request_fails_while_tokens_rotate() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs oidc-provider: examples/clouds/tests/servers cargo test -p token-cache-clouds -- --include-ignored"]
 async fn a_wrong_secret_is_a_permanent_error() {
-    let error = TokenCache::builder(azure::source(credential("unknown", "hunter2"))).build().get().await.unwrap_err();
+    let error = AzureSource::new(credential("unknown", "hunter2")).cache().build().get().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Permanent, "{error}");
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
 }
@@ -71,15 +70,10 @@ fn store(credentials: AzureCredentialProvider) -> MicrosoftAzure {
         .unwrap()
 }
 
-async fn create_container(token: &AzureCredential) {
+async fn create_container(token: &AccessToken) {
     let url = format!("{}/{ACCOUNT}/{CONTAINER}?restype=container", setting("TOKEN_CACHE_AZURITE"));
     let request = http().put(url).header("x-ms-version", "2023-11-03").header("content-length", "0");
-    request.bearer_auth(bearer(token)).send().await.unwrap().error_for_status().unwrap();
-}
-
-fn bearer(token: &AzureCredential) -> &str {
-    let AzureCredential::BearerToken(bearer) = token else { panic!("no bearer token") };
-    bearer
+    request.bearer_auth(token.secret()).send().await.unwrap().error_for_status().unwrap();
 }
 
 fn http() -> reqwest::Client {

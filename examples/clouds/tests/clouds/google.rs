@@ -8,8 +8,8 @@ use google_cloud_auth::credentials::mds;
 use object_store::gcp::GcpCredential;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, StaticCredentialProvider};
-use token_cache_clouds::google;
 use token_cache_core::{SystemClock, TokenCache};
+use token_cache_gcp::{AccessToken, MetadataServer, google_cloud_auth_every};
 use token_cache_test_support::wait_until;
 use token_cache_testing::VirtualClock;
 
@@ -22,10 +22,10 @@ use crate::{ROTATIONS, SECOND, load, provider};
 #[ignore = "needs fake-gcs-server: examples/clouds/tests/servers cargo test -p token-cache-clouds -- --include-ignored"]
 async fn no_request_fails_while_metadata_tokens_rotate() {
     let (gcs, metadata) = (GcsProxy::start().await, minting("metadata", 2 * SECOND).await);
-    let cache = TokenCache::builder(google::metadata(metadata.url()).unwrap()).expiry_buffer(google::BUFFER).build();
+    let cache = MetadataServer::at(metadata.url()).unwrap().cache().build();
     let first = cache.get().await.unwrap();
 
-    let store = gcs.store(Arc::new(cache.clone()));
+    let store = gcs.store(Arc::new(cache.view(AccessToken::to::<GcpCredential>)));
     let rotated = wait_until("rotations", async || provider::requests("metadata").await.succeeded > ROTATIONS);
     let operations = load::until(store, rotated).await;
     load::wait_for_fetch(&cache).await;
@@ -48,10 +48,10 @@ async fn no_request_fails_while_google_cloud_auth_rotates() {
     // google-cloud-auth requests tokens this short every 10 s.
     let (gcs, metadata) = (GcsProxy::start().await, minting("google", 6 * SECOND).await);
     let credentials = mds::Builder::default().with_endpoint(metadata.url()).build_access_token_credentials().unwrap();
-    let cache = TokenCache::builder(google::credentials(credentials, 2 * SECOND)).build();
+    let cache = TokenCache::builder(google_cloud_auth_every(2 * SECOND, credentials)).build();
     let first = cache.get().await.unwrap();
 
-    let store = gcs.store(Arc::new(cache.clone()));
+    let store = gcs.store(Arc::new(cache.view(AccessToken::to::<GcpCredential>)));
     let rotated = wait_until("rotations", async || provider::requests("google").await.succeeded > ROTATIONS);
     let operations = load::until(store, rotated).await;
     let Requests { succeeded: tokens, failed } = provider::requests("google").await;
@@ -80,8 +80,7 @@ async fn at_most_two_metadata_requests_per_token() {
             }
         })
         .await;
-        let source = google::metadata(metadata.url()).unwrap();
-        let cache = TokenCache::builder(source).expiry_buffer(google::BUFFER).clock(clock.clone()).build();
+        let cache = MetadataServer::at(metadata.url()).unwrap().cache().clock(clock.clone()).build();
         while minted.load(Ordering::Relaxed) < 24 {
             cache.get().await.unwrap();
             load::wait_for_fetch(&cache).await;
@@ -97,10 +96,10 @@ async fn minting(client: &'static str, renewal: Duration) -> Metadata {
     Metadata::start(SystemClock::new(), renewal, move || provider::mint(client)).await
 }
 
-async fn assert_expired(gcs: &GcsProxy, token: &GcpCredential) {
-    let store = gcs.store(Arc::new(StaticCredentialProvider::new(GcpCredential { bearer: token.bearer.clone() })));
+async fn assert_expired(gcs: &GcsProxy, token: &AccessToken) {
+    let store = gcs.store(Arc::new(StaticCredentialProvider::new(GcpCredential::from(token))));
     let http = reqwest::Client::new();
-    wait_until("the expiry", async || !provider::is_active(&http, &token.bearer).await).await;
+    wait_until("the expiry", async || !provider::is_active(&http, token.secret()).await).await;
     let rejected = store.get(&Path::from("any")).await.unwrap_err();
     assert!(matches!(rejected, object_store::Error::Unauthenticated { .. }), "{rejected}");
     assert_eq!(gcs.rejected(), 1);

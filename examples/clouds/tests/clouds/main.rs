@@ -1,4 +1,4 @@
-//! The sources of this package with stores, against third-party servers. `tests/servers` starts the servers and runs a command.
+//! The crates for Azure, Google, OAuth 2.0 and RDS, against third-party servers. `tests/servers` starts the servers and runs a command.
 //!
 //! | server | what it checks | what is tested against it |
 //! |---|---|---|
@@ -20,7 +20,6 @@ mod metadata;
 mod oauth2;
 mod provider;
 mod rds;
-mod secrets;
 mod serve;
 
 use std::time::Duration;

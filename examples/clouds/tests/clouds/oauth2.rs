@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use oauth2::AccessToken;
 use object_store::gcp::GcpCredential;
 use reqwest::Body;
-use token_cache_clouds::oauth2::{ClientCredentials, Refresh};
 use token_cache_core::{BearerLayer, BoxError, ErrorKind, ReplayBody, TokenCache};
+use token_cache_oauth2::{AccessToken, ClientCredentials, Refresh, TokenRequest};
 use token_cache_test_support::{Load, wait_until};
 use tower::{ServiceBuilder, ServiceExt};
 
@@ -21,7 +20,7 @@ use crate::{load, provider};
 async fn no_request_fails_while_tokens_rotate() {
     let (gcs, cache) = (GcsProxy::start().await, of_client("gcs"));
     let first = cache.get().await.unwrap();
-    let store = gcs.store(Arc::new(cache.view(credential)));
+    let store = gcs.store(Arc::new(cache.view(AccessToken::to::<GcpCredential>)));
     let (operations, tokens) = load::through_rotations(store, &cache).await;
     assert_eq!(gcs.rejected(), 0);
     assert_eq!(provider::requests("gcs").await, Requests { succeeded: tokens, failed: 0 });
@@ -35,13 +34,13 @@ async fn no_request_fails_while_tokens_rotate() {
 async fn each_refresh_token_is_used_once() {
     let gcs = GcsProxy::start().await;
     let login = provider::login("rotated").await;
-    let cache = TokenCache::builder(Refresh::new(provider::client("rotated"), provider::http(), login.clone())).build();
-    let store = gcs.store(Arc::new(cache.view(credential)));
+    let cache = TokenCache::builder(Refresh::new(provider::client("rotated"), login.clone())).build();
+    let store = gcs.store(Arc::new(cache.view(AccessToken::to::<GcpCredential>)));
     let (operations, tokens) = load::through_rotations(store, &cache).await;
     assert_eq!(gcs.rejected(), 0);
     assert_eq!(provider::requests("rotated").await, Requests { succeeded: tokens, failed: 0 });
 
-    let stale = TokenCache::builder(Refresh::new(provider::client("rotated"), provider::http(), login)).build();
+    let stale = TokenCache::builder(Refresh::new(provider::client("rotated"), login)).build();
     let error = stale.get().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Permanent);
     assert!(error.to_string().contains("invalid_grant"), "{error}");
@@ -54,7 +53,7 @@ async fn each_refresh_token_is_used_once() {
 async fn no_request_fails_after_a_token_is_revoked() {
     let (gcs, cache) = (GcsProxy::start().await, of_client("revoked"));
     let client = ServiceBuilder::new()
-        .layer(BearerLayer::new(&cache, |token: &AccessToken| token.secret()))
+        .layer(BearerLayer::new(&cache, AccessToken::secret))
         .filter(|request: Request<ReplayBody>| reqwest::Request::try_from(request.map(Body::wrap)))
         .map_response(Response::<Body>::from)
         .service(reqwest::Client::new());
@@ -92,12 +91,7 @@ async fn no_request_fails_after_a_token_is_revoked() {
 }
 
 fn of_client(id: &str) -> TokenCache<AccessToken> {
-    TokenCache::builder(ClientCredentials { client: provider::client(id), http: provider::http(), scopes: Vec::new() })
-        .build()
-}
-
-fn credential(token: &AccessToken) -> GcpCredential {
-    GcpCredential { bearer: token.secret().clone() }
+    TokenCache::builder(ClientCredentials::new(provider::client(id), TokenRequest::default())).build()
 }
 
 const WORKERS: u64 = 4;

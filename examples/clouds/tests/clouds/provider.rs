@@ -1,33 +1,27 @@
 //! oidc-provider, configured by `provider.mjs`.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use oauth2::basic::BasicClient;
-use oauth2::{AccessToken, ClientId, ClientSecret, RefreshToken, TokenResponse, TokenUrl};
 use serde_json::Value;
-use token_cache_clouds::oauth2::Client;
+use token_cache_core::TokenSource;
+use token_cache_oauth2::{AccessToken, Client, ClientCredentials, TokenRequest};
 
 use crate::setting;
 
 /// A client of the list in `provider.mjs`.
 pub(crate) fn client(id: &str) -> Client {
-    BasicClient::new(ClientId::new(id.to_owned()))
-        .set_client_secret(ClientSecret::new(secret(id)))
-        .set_token_uri(TokenUrl::new(format!("{}/tenant/oauth2/v2.0/token", url())).unwrap())
+    Client::new(&format!("{}/tenant/oauth2/v2.0/token", url()), id).unwrap().secret(secret(id))
 }
 
 pub(crate) fn secret(id: &str) -> String {
     format!("secret-of-{id}")
 }
 
-pub(crate) fn http() -> oauth2::reqwest::Client {
-    oauth2::reqwest::Client::builder().redirect(oauth2::reqwest::redirect::Policy::none()).build().unwrap()
-}
-
 /// A new token for this client, and its lifetime.
 pub(crate) async fn mint(id: &str) -> (String, Duration) {
-    let response = client(id).exchange_client_credentials().request_async(&http()).await.unwrap();
-    (response.access_token().secret().clone(), response.expires_in().unwrap())
+    let token = ClientCredentials::new(client(id), TokenRequest::default()).fetch().await.unwrap();
+    let lifetime = token.expires_at(UNIX_EPOCH).unwrap().duration_since(UNIX_EPOCH).unwrap();
+    (token.value().secret().to_owned(), lifetime)
 }
 
 /// The number of token requests of this client that the provider has counted.
@@ -55,10 +49,10 @@ pub(crate) async fn revoke(id: &str, token: &AccessToken) {
 }
 
 /// The refresh token of a user who has authorized this client.
-pub(crate) async fn login(id: &str) -> RefreshToken {
+pub(crate) async fn login(id: &str) -> String {
     let response = reqwest::get(format!("{}/login?client={id}", url())).await.unwrap();
     let response: Value = response.error_for_status().unwrap().json().await.unwrap();
-    RefreshToken::new(response["refresh_token"].as_str().unwrap().to_owned())
+    response["refresh_token"].as_str().unwrap().to_owned()
 }
 
 async fn post(http: &reqwest::Client, endpoint: &str, id: &str, token: &str) -> reqwest::Response {

@@ -7,8 +7,8 @@ use aws_credential_types::Credentials;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use token_cache_aws::{AssumeRole, AwsTokenCache, defaults};
-use token_cache_clouds::rds;
 use token_cache_core::TokenCache;
+use token_cache_rds::{Passwords, pool};
 use token_cache_test_support::wait_until;
 
 use crate::{LIFETIME, ROTATIONS, SECOND, setting};
@@ -20,7 +20,7 @@ async fn no_login_fails_while_sessions_rotate() {
     let cache = TokenCache::builder(passwords(&aws)).keep_warm(Duration::MAX).build();
     let options = PgConnectOptions::new().host("127.0.0.1").port(port()).username("app").database("postgres");
     let options = options.ssl_mode(PgSslMode::Disable);
-    let pool = rds::pool(cache.clone(), options.clone()).await.unwrap();
+    let pool = pool(cache.clone(), options.clone()).await.unwrap();
     let first = cache.get().await.unwrap();
 
     wait_until("rotations", async || {
@@ -35,7 +35,7 @@ async fn no_login_fails_while_sessions_rotate() {
 
     // No later than this, the first password has expired.
     tokio::time::sleep(LIFETIME).await;
-    let expired = options.password(&first).connect().await.unwrap_err();
+    let expired = options.password(first.secret()).connect().await.unwrap_err();
     assert!(expired.to_string().contains("password authentication failed"), "{expired}");
     pool.close().await;
 }
@@ -45,7 +45,7 @@ async fn no_login_fails_while_sessions_rotate() {
 async fn the_pool_keeps_the_cache_until_it_is_closed() {
     let cache = TokenCache::builder(passwords(&role().await)).build();
     let weak = cache.downgrade();
-    let pool = rds::pool(cache, PgConnectOptions::new()).await.unwrap();
+    let pool = pool(cache, PgConnectOptions::new()).await.unwrap();
     tokio::time::sleep(SECOND / 10).await;
     assert!(weak.upgrade().is_some());
     pool.close().await;
@@ -61,9 +61,8 @@ fn logins() -> Vec<String> {
     std::fs::read_to_string(setting("TOKEN_CACHE_DATABASE_LOGINS")).unwrap().lines().map(ToOwned::to_owned).collect()
 }
 
-fn passwords(aws: &AwsTokenCache) -> rds::Passwords {
-    let (region, host, user) = ("us-east-1".to_owned(), "127.0.0.1".to_owned(), "app".to_owned());
-    rds::Passwords { aws: aws.clone(), region, host, port: port(), user }
+fn passwords(aws: &AwsTokenCache) -> Passwords {
+    Passwords::new(aws.clone(), "127.0.0.1", port(), "app")
 }
 
 fn port() -> u16 {

@@ -1,27 +1,4 @@
-//! RDS for PostgreSQL with IAM authentication, where a password is signed with AWS credentials:
-//! <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html>.
-//!
-//! ```no_run
-//! use std::time::Duration;
-//!
-//! use sqlx::postgres::{PgConnectOptions, PgSslMode};
-//! use token_cache_aws::AwsTokenCache;
-//! use token_cache_clouds::rds;
-//! use token_cache_core::TokenCache;
-//!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let aws = AwsTokenCache::from_env().await;
-//! let (host, user) = ("database.abc.eu-west-1.rds.amazonaws.com", "app");
-//! let options = PgConnectOptions::new().host(host).port(5432).username(user).ssl_mode(PgSslMode::VerifyFull);
-//! let region = aws.region().unwrap_or("eu-west-1").to_owned();
-//! let passwords = rds::Passwords { aws, region, host: host.to_owned(), port: 5432, user: user.to_owned() };
-//! let cache = TokenCache::builder(passwords).keep_warm(Duration::MAX).build();
-//! let pool = rds::pool(cache, options).await?;
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! The database checks a password only when a connection is opened. Open connections outlive their password.
+//! [`Passwords`]: signs passwords with AWS credentials.
 
 use std::iter;
 use std::time::{Duration, SystemTime};
@@ -29,72 +6,59 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
-use reqwest::Url;
-use sqlx::PgPool;
-use sqlx::postgres::PgConnectOptions;
 use token_cache_aws::AwsTokenCache;
-use token_cache_core::{BoxError, Clock, Error, SystemClock, TemporaryToken, TokenCache, TokenSource, async_trait};
+use token_cache_core::{BoxError, Clock, SystemClock, TemporaryToken, TokenSource, async_trait, permanent};
+use url::Url;
 
-/// Creates a pool that opens each new connection with the cache's current password.
-///
-/// Build the cache with [`keep_warm`](token_cache_core::TokenCacheBuilder::keep_warm), because the pool does not read it. A
-/// background task holds the cache until the pool is closed.
-///
-/// # Errors
-///
-/// If the first password cannot be fetched.
-pub async fn pool(cache: TokenCache<String>, options: PgConnectOptions) -> Result<PgPool, Error> {
-    let mut passwords = cache.subscribe();
-    let pool = PgPool::connect_lazy_with(options.clone().password(&cache.get().await?));
-    tokio::spawn({
-        let pool = pool.clone();
-        async move {
-            let update_password = async {
-                while let Some(password) = passwords.changed().await {
-                    pool.set_connect_options(options.clone().password(&password));
-                }
-            };
-            let _ = pool.close_event().do_until(update_password).await;
-            drop(cache);
-        }
-    });
-    Ok(pool)
-}
+use crate::password::Password;
 
 /// A source of passwords for one database user. A password is valid for 15 minutes, and no longer than the AWS credentials
 /// that sign it.
-#[derive(Debug)]
-#[expect(clippy::exhaustive_structs, reason = "meant to be copied")]
+#[derive(Clone, Debug)]
 pub struct Passwords {
-    /// The credentials that sign the passwords.
-    pub aws: AwsTokenCache,
-    /// The region of the database.
-    pub region: String,
-    /// The endpoint of the database. RDS rejects a password that is signed for a custom DNS name.
-    pub host: String,
-    /// The port of the database.
-    pub port: u16,
-    /// The database user.
-    pub user: String,
+    aws: AwsTokenCache,
+    region: Option<String>,
+    host: String,
+    port: u16,
+    user: String,
+}
+
+impl Passwords {
+    /// Passwords of `user`, signed with the credentials and for the region of `aws`. `host` is the endpoint of the database: RDS
+    /// rejects a password that is signed for a custom DNS name.
+    #[must_use]
+    pub fn new(aws: AwsTokenCache, host: impl Into<String>, port: u16, user: impl Into<String>) -> Self {
+        Self { region: aws.region().map(str::to_owned), aws, host: host.into(), port, user: user.into() }
+    }
+
+    /// The region of the database, if it is not the one of the credentials.
+    #[must_use]
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
 }
 
 #[async_trait]
 impl TokenSource for Passwords {
-    type Token = String;
+    type Token = Password;
 
-    async fn fetch(&self) -> Result<TemporaryToken<String>, BoxError> {
+    async fn fetch(&self) -> Result<TemporaryToken<Password>, BoxError> {
+        let region =
+            self.region.as_deref().ok_or_else(|| permanent("no region: set `AWS_REGION` or Passwords::region"))?;
         let (credentials, now) = (self.aws.get().await?, SystemClock::new().now().wall());
-        Ok(TemporaryToken::new(self.sign(&credentials, now)?, expiry(&credentials, now)))
+        let password = Password::new(self.sign(region, &credentials, now)?);
+        Ok(TemporaryToken::new(password, expiry(&credentials, now)))
     }
 }
 
 impl Passwords {
-    fn sign(&self, credentials: &Credentials, now: SystemTime) -> Result<String, BoxError> {
+    fn sign(&self, region: &str, credentials: &Credentials, now: SystemTime) -> Result<String, BoxError> {
         let mut settings = SigningSettings::default();
         settings.expires_in = Some(LIFETIME);
         settings.signature_location = SignatureLocation::QueryParams;
         let identity = credentials.clone().into();
-        let signing = SigningParams::builder().identity(&identity).region(&self.region).name("rds-db").time(now);
+        let signing = SigningParams::builder().identity(&identity).region(region).name("rds-db").time(now);
         let signing = signing.settings(settings).build()?.into();
 
         let parameters = [("Action", "connect"), ("DBUser", &self.user)];
@@ -118,6 +82,8 @@ const LIFETIME: Duration = Duration::from_secs(15 * 60);
 mod tests {
     use std::collections::BTreeMap;
 
+    use token_cache_core::{ErrorKind, TokenCache};
+
     use super::*;
 
     /// The signatures are from botocore's `generate_db_auth_token`.
@@ -127,7 +93,7 @@ mod tests {
             (None, "519c25515c43627dd996d1d66eeb6f50add67359b43133807336600252e5736e"),
             (Some("sess/ion+token=="), "db72feb5fbe2f050d616ab54c9c72f5fb290cffedf366dfc114a9bace6ca466e"),
         ] {
-            let password = passwords().sign(&credentials(session, None), now()).unwrap();
+            let password = passwords().sign("eu-west-1", &credentials(session, None), now()).unwrap();
             let (target, query) = password.split_once("/?").unwrap();
             assert_eq!(target, "database.abc.eu-west-1.rds.amazonaws.com:5432");
             let mut expected = BTreeMap::from([
@@ -161,15 +127,22 @@ mod tests {
     async fn debug_output_contains_no_password() {
         let cache = TokenCache::builder(passwords()).build();
         let password = cache.get().await.unwrap();
-        let (_, signature) = password.rsplit_once("X-Amz-Signature=").unwrap();
-        let text = format!("{cache:?} {:?}", cache.status());
-        assert!(!text.contains(signature) && !text.contains(&*password), "{text}");
+        let (_, signature) = password.secret().rsplit_once("X-Amz-Signature=").unwrap();
+        let text = format!("{cache:?} {:?} {password:?} {:?}", cache.status(), passwords());
+        assert!(!text.contains(signature) && !text.contains("wJalr"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_missing_region_is_a_permanent_error_that_says_what_to_do() {
+        let aws = AwsTokenCache::from_provider(credentials(None, None));
+        let error = TokenCache::builder(Passwords::new(aws, "host", 5432, "app")).build().get().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Permanent);
+        assert!(error.to_string().contains("AWS_REGION"), "{error}");
     }
 
     fn passwords() -> Passwords {
         let aws = AwsTokenCache::from_provider(credentials(Some("session"), None));
-        let (region, host) = ("eu-west-1".to_owned(), "database.abc.eu-west-1.rds.amazonaws.com".to_owned());
-        Passwords { aws, region, host, port: 5432, user: "app".to_owned() }
+        Passwords::new(aws, "database.abc.eu-west-1.rds.amazonaws.com", 5432, "app").region("eu-west-1")
     }
 
     fn credentials(session: Option<&str>, expiry: Option<SystemTime>) -> Credentials {
