@@ -143,13 +143,13 @@ async fn each_authentication_sends_what_its_specification_says() {
     let access = TokenRequest::scopes(["write", "read"]).audience("https://api").resource("urn:r");
     let new = || Client::new(&issuer.url, "i:d").unwrap();
     let fetch = async |client| ClientCredentials::new(client, access.clone()).fetch().await.unwrap();
-    fetch(new().secret("s/e")).await;
-    fetch(new().secret_in_body("s/e")).await;
+    let _ = fetch(new().secret("s/e")).await;
+    let _ = fetch(new().secret_in_body("s/e")).await;
     let workload = ClientCredentials::new(new().assertion_file(&file), access.clone());
-    workload.fetch().await.unwrap();
+    let _ = workload.fetch().await.unwrap();
     // Kubernetes replaces the file.
     std::fs::write(&file, "second").unwrap();
-    workload.fetch().await.unwrap();
+    let _ = workload.fetch().await.unwrap();
 
     let requests = issuer.requests();
     let common = "grant_type=client_credentials&scope=read+write&audience=https%3A%2F%2Fapi&resource=urn%3Ar";
