@@ -21,7 +21,7 @@ pub fn google_cloud_auth(credentials: AccessTokenCredentials) -> impl TokenSourc
     google_cloud_auth_every(INTERVAL, credentials)
 }
 
-/// Same as [`google_cloud_auth`], with another interval. It must be below 4 minutes, or it could outlive the token.
+/// Same as [`google_cloud_auth`](google_cloud_auth()), with another interval. It must be below 4 minutes, or it could outlive the token.
 ///
 /// # Panics
 ///
