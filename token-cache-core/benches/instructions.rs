@@ -32,13 +32,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The limit of a hit whose deadlines have been checked in the current tick: 10 % above the measured count.
-const SAME_TICK: u64 = 190;
+const SAME_TICK: u64 = 174;
 
 /// The same for a view, which also loads the conversion.
-const VIEW: u64 = 192;
+const VIEW: u64 = 178;
 
 /// The limit of the first hit in a tick, which checks the deadlines.
-const FIRST_IN_TICK: u64 = 485;
+const FIRST_IN_TICK: u64 = 469;
 
 type Token = Arc<&'static str>;
 
