@@ -268,11 +268,12 @@ async fn a_profile_with_an_mfa_device_names_it() {
     let profile = "[default]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = base\nregion = us-east-1\n\
                    mfa_serial = arn:aws:iam::123456789012:mfa/alice\n\
                    [profile base]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = secret\n";
-    let error = profile_error(profile, &[("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")]).await;
-    assert_contains(
-        &error,
-        &["the profile \"default\"", "mfa_serial", "`AssumeRole::mfa`", "aws sts get-session-token"],
-    );
+    let aws = TestAws::start().await;
+    aws.issuer().fail(Fault::Status(403));
+    let error = profile_error(profile, &[("AWS_ENDPOINT_URL_STS", &aws.issuer().sts_endpoint())]).await;
+    let parts =
+        ["AccessDenied", "the profile \"default\"", "mfa_serial", "`AssumeRole::mfa`", "aws sts get-session-token"];
+    assert_contains(&error, &parts);
 }
 
 #[tokio::test]
