@@ -109,7 +109,7 @@ where
     ///
     /// As [`TokenCache::get`].
     pub async fn get(&self, key: &K) -> Result<Arc<T>, Error> {
-        match self.hit(key) {
+        match self.hit(key, TokenCache::hit) {
             Some(token) => Ok(token),
             // Boxed, so that the future of a hit is small. The cache is held until it has answered.
             None => Box::pin(async { self.cache(key).get().await }).await,
@@ -122,7 +122,10 @@ where
     ///
     /// As [`TokenCache::get_valid_for`].
     pub async fn get_valid_for(&self, key: &K, min_remaining: Duration) -> Result<Arc<T>, Error> {
-        self.cache(key).get_valid_for(min_remaining).await
+        match self.hit(key, |cache| cache.inner.hit_for(min_remaining)) {
+            Some(token) => Ok(token),
+            None => Box::pin(async { self.cache(key).get_valid_for(min_remaining).await }).await,
+        }
     }
 
     /// Returns the cache of `key`, and creates it for a new key. The key is kept while the cache is held, also by a
@@ -189,10 +192,10 @@ where
     }
 
     #[inline]
-    fn hit(&self, key: &K) -> Option<Arc<T>> {
+    fn hit(&self, key: &K, hit: impl FnOnce(&TokenCache<T>) -> Option<Arc<T>>) -> Option<Arc<T>> {
         let entries = self.shared.entries.pin();
         let entry = entries.get(key)?;
-        let token = entry.cache()?.hit()?;
+        let token = hit(entry.cache()?)?;
         entry.touch(&self.shared.clock);
         Some(token)
     }
@@ -215,7 +218,7 @@ where
             let removed = if entries.len() < shared.max_keys { Vec::new() } else { shared.remove_least_recent() };
             let entry = Arc::new(Entry::new(&shared.clock));
             entries.insert(key.clone(), Arc::clone(&entry));
-            if changes.sweeper.is_none() {
+            if changes.sweeper.as_ref().is_none_or(oneshot::Sender::is_closed) {
                 changes.sweeper = Shared::spawn_sweeper(shared);
             }
             (entry, removed)
@@ -235,7 +238,7 @@ where
     fn remove_least_recent(&self) -> Vec<Arc<Entry<T>>> {
         let entries = self.entries.pin();
         let mut unheld: Vec<_> =
-            entries.iter().filter(|(_, entry)| !entry.is_held()).map(|(key, entry)| (entry.last_read(), key)).collect();
+            entries.iter().filter(|(_, entry)| !is_held(entry)).map(|(key, entry)| (entry.last_read(), key)).collect();
         unheld.sort_unstable_by_key(|&(last_read, _)| Reverse(last_read));
         let excess = (entries.len() + 1).saturating_sub(self.max_keys) + self.max_keys / 16;
         let first = unheld.len().saturating_sub(excess.max(1));
@@ -246,7 +249,7 @@ where
         let (entries, now) = (self.entries.pin(), self.clock.now().monotonic());
         let is_idle = |entry: &Entry<T>| now.saturating_sub(entry.last_read()) >= self.idle;
         let idle: Vec<_> =
-            entries.iter().filter(|(_, entry)| !entry.is_held() && is_idle(entry)).map(|(key, _)| key).collect();
+            entries.iter().filter(|(_, entry)| !is_held(entry) && is_idle(entry)).map(|(key, _)| key).collect();
         idle.into_iter().filter_map(|key| entries.remove(key).cloned()).collect()
     }
 
@@ -286,12 +289,17 @@ where
     }
 }
 
+/// Whether somebody besides the map has the entry or its cache. Called under the lock, so that nobody gets it from the map.
+fn is_held<T: Send + Sync + 'static>(entry: &Arc<Entry<T>>) -> bool {
+    Arc::strong_count(entry) > 1 || entry.is_in_use()
+}
+
 /// The map releases what was removed from it at some later time, so the tokens are dropped here. Without the lock, because
 /// that runs destructors of the user.
 fn close<T: Send + Sync + 'static>(removed: impl IntoIterator<Item = Arc<Entry<T>>>) {
     removed
         .into_iter()
-        .filter(|entry| !entry.is_held())
+        .filter(|entry| !entry.is_in_use())
         .filter_map(|entry| entry.cache().cloned())
         .for_each(|cache| cache.close());
 }
@@ -313,3 +321,6 @@ impl<K, T> fmt::Debug for TokenCaches<K, T> {
         f.debug_struct("TokenCaches").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -189,8 +189,8 @@ impl<T: Send + Sync + 'static> Inner<T> {
             (Decision::Serve(token), _) => ControlFlow::Break(Ok(token)),
             (Decision::Fail(error), _) => ControlFlow::Break(Err(error)),
             (Decision::Wait { soft_deadline }, Some(pending)) => {
-                if self.setup.limiter.is_some() && soft_deadline.is_none() {
-                    pending.urgent.notify_one();
+                if let (Some(turn), None) = (&pending.turn, soft_deadline) {
+                    turn.make_urgent();
                 }
                 ControlFlow::Continue(Waiting { pending, soft_deadline, has_started })
             }
@@ -205,19 +205,24 @@ impl<T: Send + Sync + 'static> Inner<T> {
         runtime: Option<Runtime>,
         decide: impl FnOnce(&mut State<T>, TimePoint) -> D,
     ) -> (D, Option<Arc<PendingFetch<T>>>, bool) {
-        let (decision, pending, starts) = self.update(|locked, now| {
+        let (decision, pending, starts, lost) = self.update(|locked, now| {
             // After a fork nothing runs it.
-            if let Some(lost) = locked.pending.take_if(|pending| pending.is_of_another_process()) {
+            let lost = locked.pending.take_if(|pending| pending.is_of_another_process());
+            if let Some(lost) = &lost {
                 locked.state.abandon(lost.id);
             }
             let decision = decide(&mut locked.state, now);
             let current = locked.pending.as_ref().map(|pending| pending.id);
             let new = locked.state.in_flight().filter(|in_flight| current != Some(in_flight.id));
             if let Some(in_flight) = new {
-                locked.pending = Some(Arc::new(PendingFetch::new(in_flight)));
+                let turn = self.setup.limiter.as_ref().map(|_| Arc::default());
+                locked.pending = Some(Arc::new(PendingFetch::new(in_flight, turn)));
             }
-            (decision, locked.pending.clone(), new.is_some())
+            (decision, locked.pending.clone(), new.is_some(), lost)
         });
+        if let Some(lost) = lost {
+            lost.abort();
+        }
         let started = if let (Some(pending), true, Some(runtime)) = (&pending, starts, runtime) {
             fetch::spawn(self, pending, &runtime);
             true

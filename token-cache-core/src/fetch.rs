@@ -13,7 +13,6 @@ use crate::clock::{Clock, TimePoint};
 use crate::error::{Cause, Error};
 use crate::event::Event;
 use crate::inner::{Inner, Setup, drop_quietly};
-use crate::limiter::Permit;
 use crate::pending::PendingFetch;
 use crate::rt::{Background, Runtime, grace_period, lock};
 use crate::state::{FetchId, FetchOutcome, MAX_SLEEP, NewToken};
@@ -54,7 +53,7 @@ async fn run_fetch<T: Send + Sync + 'static>(guard: FetchGuard<T>) {
     let started = clock.now();
     if guard.begin(started) {
         let result = match turn {
-            Ok(_permit) => {
+            Ok(()) => {
                 let fetch = fetch_with_timeout(&setup, started);
                 telemetry::fetch(&setup.config.name, guard.pending.reason, fetch).await
             }
@@ -109,28 +108,27 @@ struct FetchGuard<T> {
 impl<T: Send + Sync + 'static> FetchGuard<T> {
     /// Waits until the limits that the cache shares with others allow the fetch. An error if a caller has waited for that as
     /// long as for a fetch.
-    async fn wait_for_turn(&self, setup: &Setup<T>) -> Result<Option<Permit>, Error> {
-        let Some(limiter) = &setup.limiter else { return Ok(None) };
+    async fn wait_for_turn(&self, setup: &Setup<T>) -> Result<(), Error> {
+        let (Some(limiter), Some(turn)) = (&setup.limiter, &self.pending.turn) else { return Ok(()) };
         let (clock, timeout) = (&setup.clock, setup.config.fetch_timeout);
-        let later = |duration: Duration| clock.sleep_until(clock.now().monotonic().saturating_add(duration));
-        let (urgent, is_urgent) = oneshot::channel();
+        let sleep = |duration: Duration| clock.sleep_until(clock.now().monotonic().saturating_add(duration));
         let too_late = async {
-            self.pending.urgent.notified().await;
-            drop(urgent);
-            later(timeout).await;
+            turn.urgent().await;
+            limiter.enqueue_urgent(turn);
+            sleep(timeout).await;
         };
-        let postponed = async {
-            // So that the watchdog knows that the task is driven.
+        let show_that_it_is_driven = async {
             loop {
-                later((timeout / 2).max(MIN_POSTPONE)).await;
+                sleep((timeout / 2).max(MIN_POSTPONE)).await;
                 if let Some(inner) = self.inner.upgrade() {
                     inner.update(|locked, now| locked.state.postpone(self.pending.id, now));
                 }
             }
         };
-        let turn = limiter.acquire(is_urgent.map(|_: Result<(), _>| ()));
-        match future::select(pin!(turn), pin!(future::select(pin!(too_late), pin!(postponed)))).await {
-            Either::Left((permit, _)) => Ok(permit),
+        limiter.enqueue(turn);
+        let (too_late, show_that_it_is_driven) = (pin!(too_late), pin!(show_that_it_is_driven));
+        match future::select(pin!(turn.granted()), future::select(too_late, show_that_it_is_driven)).await {
+            Either::Left(_) => Ok(()),
             Either::Right(_) => Err(setup.error(Cause::NoTurn(timeout))),
         }
     }
@@ -214,5 +212,5 @@ impl<T> Drop for FetchGuard<T> {
     }
 }
 
-/// How often a waiting fetch shows that it is driven, if its timeout is shorter.
+/// How often a waiting fetch tells its watchdog that it is driven, if its timeout is shorter.
 const MIN_POSTPONE: Duration = Duration::from_millis(10);

@@ -1,16 +1,16 @@
 //! [`PendingFetch`]: one fetch, many waiters.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use crate::deadline::Deadline;
 use crate::event::FetchReason;
+use crate::limiter::Turn;
 use crate::rt::{Runtime, SetOnce, Task};
 use crate::state::{FetchId, FetchOutcome, InFlight};
 
 /// A fetch that runs in a task, and whose outcome any number of callers can wait for.
-#[derive(Debug)]
 pub(crate) struct PendingFetch<T> {
     pub(crate) id: FetchId,
     pub(crate) reason: FetchReason,
@@ -19,21 +19,22 @@ pub(crate) struct PendingFetch<T> {
     pub(crate) outcome: SetOnce<FetchOutcome<T>>,
     /// Empty until the fetch is spawned.
     pub(crate) task: OnceLock<Task>,
-    /// Notified when a caller without a usable token waits.
-    pub(crate) urgent: Notify,
+    /// If the cache shares limits with others.
+    pub(crate) turn: Option<Arc<Turn>>,
     /// Dropped with the last waiter: then nobody needs the watchdog.
     pub(crate) watchdog: OnceLock<oneshot::Sender<()>>,
 }
 
 impl<T> PendingFetch<T> {
-    pub(crate) fn new(InFlight { id, reason, not_before, .. }: InFlight) -> Self {
+    pub(crate) fn new(InFlight { id, reason, not_before, .. }: InFlight, turn: Option<Arc<Turn>>) -> Self {
         let (task, watchdog) = (OnceLock::new(), OnceLock::new());
-        Self { id, reason, not_before, outcome: SetOnce::new(), task, urgent: Notify::new(), watchdog }
+        Self { id, reason, not_before, outcome: SetOnce::new(), task, turn, watchdog }
     }
 
     /// Wakes all waiters. The first outcome counts.
     pub(crate) fn complete(&self, outcome: FetchOutcome<T>) {
         let _ = self.outcome.set(outcome);
+        self.end_turn();
     }
 
     pub(crate) fn is_on(&self, runtime: &Runtime) -> bool {
@@ -47,6 +48,13 @@ impl<T> PendingFetch<T> {
     pub(crate) fn abort(&self) {
         if let Some(task) = self.task.get() {
             task.abort();
+        }
+        self.end_turn();
+    }
+
+    fn end_turn(&self) {
+        if let Some(turn) = &self.turn {
+            turn.end();
         }
     }
 }

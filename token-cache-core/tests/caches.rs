@@ -13,8 +13,8 @@ use futures::FutureExt;
 use futures::future::join_all;
 use token_cache_core::test_util::{VirtualClock, settled};
 use token_cache_core::{
-    BoxError, Clock, ErrorKind, FetchState, Freshness, TemporaryToken, TokenCaches, TokenCachesBuilder, TokenSource,
-    async_trait,
+    BoxError, Clock, ErrorKind, FetchState, Freshness, TemporaryToken, TokenCacheBuilder, TokenCaches,
+    TokenCachesBuilder, TokenSource, async_trait,
 };
 use tokio::sync::Semaphore;
 
@@ -325,6 +325,35 @@ async fn every_end_of_a_fetch_gives_its_turn_away() {
     assert_eq!(issuer.fetches_of(2), 1);
     issuer.state.answers.add_permits(1);
     next.await.unwrap().unwrap();
+}
+
+/// A runtime that nobody drives never ends its tasks.
+#[tokio::test]
+async fn p12_an_undriven_runtime_does_not_keep_its_turn() {
+    let undriven = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let handle = undriven.handle().clone();
+    let issuer = Issuer::new();
+    let settings = move |cache: TokenCacheBuilder<String>, key: &u32| match key {
+        0 => cache.runtime(handle.clone()),
+        _ => cache.fetch_timeout(10 * MINUTE),
+    };
+    let caches = issuer.builder().concurrent_fetches(1).cache(settings).build();
+    issuer.state.answers.forget_permits(Semaphore::MAX_PERMITS);
+    let first = spawn_get(&caches, 0);
+    settled().await;
+    // The fetch begins and waits for its answer. Then nobody drives it any more.
+    thread::scope(|scope| scope.spawn(|| undriven.block_on(settled())).join().unwrap());
+    assert_eq!(issuer.fetches_of(0), 1);
+    let second = spawn_get(&caches, 1);
+    settled().await;
+    assert_eq!(issuer.fetches_of(1), 0);
+    issuer.clock.advance(31 * SECOND);
+    eventually(|| issuer.fetches_of(1) == 1).await;
+    // The fetch that nobody drives still waits for its answer.
+    issuer.state.answers.add_permits(2);
+    assert_eq!(*second.await.unwrap().unwrap(), "1.1");
+    assert_eq!(first.await.unwrap().unwrap_err().kind(), ErrorKind::TimedOut);
+    undriven.shutdown_background();
 }
 
 #[tokio::test]

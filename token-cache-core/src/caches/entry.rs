@@ -51,8 +51,8 @@ impl<T: Send + Sync + 'static> Entry<T> {
         Duration::from_nanos(self.last_read.load(Ordering::Relaxed))
     }
 
-    /// Whether somebody has the cache, or creates it. Called while no caller can get it.
-    pub(super) fn is_held(&self) -> bool {
-        self.cache.get().is_none_or(|cache| cache.is_shared())
+    /// Whether somebody has a handle of the cache, or creates it.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.cache.get().is_none_or(TokenCache::is_shared)
     }
 }
