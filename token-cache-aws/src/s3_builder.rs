@@ -1,5 +1,7 @@
 //! [`S3Builder`]: the `AmazonS3Builder` of each object_store version.
 
+use std::fmt;
+
 use crate::cache::AwsTokenCache;
 use crate::error::is_no_credentials;
 
@@ -29,7 +31,7 @@ impl AwsTokenCache {
     }
 
     /// Same as [`configure`](Self::configure), except that requests are not signed if no credentials are configured,
-    /// for buckets with public access.
+    /// for buckets with public access. If the builder has an access key of its own, they are signed with that.
     ///
     /// This waits for the first credentials. Requests are anonymous only if every provider of the chain reports that
     /// it is not configured ([`is_no_credentials`]).
@@ -47,10 +49,16 @@ impl AwsTokenCache {
 }
 
 /// The credentials of a cache, for a builder that has a key of its own.
-#[derive(Debug)]
 struct OnlyKey {
     key_id: String,
     aws: AwsTokenCache,
+}
+
+// Leaves out the key: a store prints its provider.
+impl fmt::Debug for OnlyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.aws.fmt(f)
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -101,14 +109,12 @@ macro_rules! s3_builder {
 
             impl S3Builder for AmazonS3Builder {
                 fn set_endpoint_config(mut self, aws: &AwsTokenCache) -> Self {
-                    let set =
-                        |builder: &Self, key| builder.get_config_value(&key).filter(|value| !value.trim().is_empty());
-                    let mut region = set(&self, AmazonS3ConfigKey::Region);
+                    let mut region = set_value(&self, AmazonS3ConfigKey::Region);
                     if let (None, Some(configured)) = (&region, aws.region()) {
                         self = self.with_region(configured);
                         region = Some(configured.to_owned());
                     }
-                    if set(&self, AmazonS3ConfigKey::Endpoint).is_some() {
+                    if set_value(&self, AmazonS3ConfigKey::Endpoint).is_some() {
                         return self;
                     }
                     if let Some(endpoint) = aws.endpoint().for_store(region.as_deref()) {
@@ -123,16 +129,23 @@ macro_rules! s3_builder {
                 }
 
                 fn set_credentials(self, aws: &AwsTokenCache) -> Self {
-                    let key_id = self.get_config_value(&AmazonS3ConfigKey::AccessKeyId);
-                    match key_id.filter(|key_id| !key_id.is_empty()) {
+                    match set_value(&self, AmazonS3ConfigKey::AccessKeyId) {
                         Some(key_id) => self.with_credentials(Arc::new(OnlyKey { key_id, aws: aws.clone() })),
                         None => self.with_credentials(Arc::new(aws.clone())),
                     }
                 }
 
                 fn set_anonymous(self) -> Self {
-                    self.with_skip_signature(true)
+                    match set_value(&self, AmazonS3ConfigKey::AccessKeyId) {
+                        Some(_) => self,
+                        None => self.with_skip_signature(true),
+                    }
                 }
+            }
+
+            /// A value that is blank counts as not set.
+            fn set_value(builder: &AmazonS3Builder, key: AmazonS3ConfigKey) -> Option<String> {
+                builder.get_config_value(&key).filter(|value| !value.trim().is_empty())
             }
         };
     };

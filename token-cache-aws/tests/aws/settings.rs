@@ -117,5 +117,30 @@ async fn a_key_that_the_builder_has_is_not_replaced() {
         assert!(!error.contains(own.secret_access_key()), "{error}");
     }
     let same = AmazonS3Builder::new().with_bucket_name(BUCKET).with_access_key_id(session.access_key_id());
-    round_trip(&cache.configure(same).build().unwrap(), "same").await.unwrap();
+    let store = cache.configure(same).build().unwrap();
+    round_trip(&store, "same").await.unwrap();
+    assert!(!format!("{:?}", store.credentials()).contains(session.access_key_id()), "the key id is not printed");
+}
+
+#[tokio::test]
+async fn a_key_that_the_builder_has_is_used_without_other_credentials() {
+    let aws = TestAws::start().await;
+    let (id, secret) = (aws.long_term_key().access_key_id(), aws.long_term_key().secret_access_key());
+    let variables = [("S3", &*aws.s3().endpoint()), ("ID", id), ("SECRET", secret), ("AWS_REGION", "us-east-1")];
+    child_succeeds("settings::child_writes_with_its_own_key", env(&variables)).await;
+    assert_eq!(aws.s3().counts().rejected_in_all(), 0);
+}
+
+#[tokio::test]
+#[ignore = "the child process of the test above"]
+async fn child_writes_with_its_own_key() {
+    let variable = |name| std::env::var(name).unwrap();
+    let builder = AmazonS3Builder::new()
+        .with_bucket_name(BUCKET)
+        .with_allow_http(true)
+        .with_endpoint(variable("S3"))
+        .with_access_key_id(variable("ID"))
+        .with_secret_access_key(variable("SECRET"));
+    let cache = AwsTokenCache::from_env().await;
+    round_trip(&cache.configure_or_anonymous(builder).await.unwrap().build().unwrap(), "own").await.unwrap();
 }
