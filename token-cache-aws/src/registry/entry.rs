@@ -37,12 +37,15 @@ impl Entry {
         (self.last_lookup.is_none(), self.last_lookup)
     }
 
-    pub(super) fn release(&mut self) -> Option<AwsTokenCache> {
-        self.last_lookup.and_then(|_| self.kept.take())
+    pub(super) fn release(&mut self) {
+        if self.last_lookup.is_some() {
+            self.kept = None;
+        }
     }
 
-    pub(super) fn release_idle(&mut self, now: Duration, idle: Duration) -> Option<AwsTokenCache> {
-        let is_idle = self.last_lookup.is_some_and(|last_lookup| now.saturating_sub(last_lookup) >= idle);
-        if is_idle { self.release() } else { None }
+    pub(super) fn release_idle(&mut self, now: Duration, idle: Duration) {
+        if self.last_lookup.is_some_and(|last_lookup| now.saturating_sub(last_lookup) >= idle) {
+            self.kept = None;
+        }
     }
 }
