@@ -112,11 +112,9 @@ pub(crate) async fn assert_works_until(aws: &TestAws, store: &AmazonS3, expires_
     assert_eq!(rejection(store).await, (400, "ExpiredToken".into()));
 }
 
-/// Polls `condition` until it holds.
+/// Waits in real time, for what the servers do.
 pub(crate) async fn wait_until(mut condition: impl FnMut() -> bool) {
-    while !condition() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    token_cache_test_support::wait_until("the state of the servers", async || condition()).await;
 }
 
 /// Credentials that a test can replace while a store uses them.
