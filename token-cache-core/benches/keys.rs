@@ -27,20 +27,24 @@ const READS: usize = 50_000;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let mut exceeded = false;
-    let mut figure = |name: &str, measured: f64, at_most: f64| {
-        let verdict = if measured <= at_most { "" } else { "  EXCEEDED" };
-        exceeded |= measured > at_most;
-        println!("{name:<58} {measured:>10.2}  (at most {at_most}){verdict}");
+    // The limit is `None` where the figure depends on the machine.
+    let mut figure = |name: &str, measured: f64, at_most: Option<f64>| {
+        let is_exceeded = at_most.is_some_and(|at_most| measured > at_most);
+        exceeded |= is_exceeded;
+        let limit = at_most.map_or_else(String::new, |at_most| format!("  (at most {at_most})"));
+        println!("{name:<58} {measured:>10.2}{limit}{}", if is_exceeded { "  EXCEEDED" } else { "" });
     };
     let (one_key, many_keys) = hits().await;
-    figure("a hit of one key / a hit of a single cache", one_key, 2.5);
-    figure("a hit of one of 100,000 keys, in order / of a single cache", many_keys, f64::INFINITY);
-    figure("bytes of a key, without its name and token", memory().await, 2500.0);
+    figure("a hit of one key / a hit of a single cache", one_key, Some(2.5));
+    // Each reads memory that is not in the processor's caches.
+    figure("a hit of 50,000 keys in turn / a hit of a single cache", many_keys, None);
+    figure("bytes of a key, without its name and token", memory().await, Some(2500.0));
     let herd = herd().await;
-    figure("most calls in one second, for a limit of 100", herd.most_calls, 100.0);
-    figure("callers of a valid token that waited", herd.waited, 0.0);
-    figure("fetches of a key", herd.fetches_per_key, 1.0);
-    figure("seconds until all of 10,000 keys had new tokens", herd.seconds, 150.0);
+    figure("calls refused by an issuer of 100 per second", herd.refused, Some(0.0));
+    figure("callers of a valid token that waited", herd.waited, Some(0.0));
+    figure("fetches of a key", herd.fetches_per_key, Some(1.0));
+    figure("most calls in one second", herd.most_calls, None);
+    figure("seconds until all of 10,000 keys had new tokens", herd.seconds, None);
     if exceeded { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
@@ -111,6 +115,7 @@ async fn memory() -> f64 {
 }
 
 struct Herd {
+    refused: f64,
     most_calls: f64,
     waited: f64,
     fetches_per_key: f64,
@@ -160,9 +165,25 @@ async fn herd() -> Herd {
     let in_a_second =
         |from: usize| calls[from..].iter().take_while(|&&call| call - calls[from] < Duration::from_secs(1)).count();
     Herd {
+        refused: refused(&calls) as f64,
         most_calls: (0..calls.len()).map(in_a_second).max().unwrap_or(0) as f64,
         waited: waited.load(Ordering::Relaxed) as f64,
         fetches_per_key: calls.len() as f64 / HERD as f64,
         seconds,
     }
+}
+
+/// How many calls an issuer refuses that allows 100 per second, and as many at once after a pause.
+fn refused(calls: &[Instant]) -> usize {
+    let (mut allowed, mut last, mut refused) = (100.0, calls.first().copied(), 0);
+    for &call in calls {
+        allowed = f64::min(100.0, allowed + last.map_or(0.0, |last| (call - last).as_secs_f64() * 100.0));
+        last = Some(call);
+        if allowed < 1.0 {
+            refused += 1;
+        } else {
+            allowed -= 1.0;
+        }
+    }
+    refused
 }
