@@ -21,17 +21,14 @@ pub fn google_cloud_auth(credentials: AccessTokenCredentials) -> impl TokenSourc
     google_cloud_auth_every(INTERVAL, credentials)
 }
 
-/// Same as [`google_cloud_auth`](google_cloud_auth()), with another interval. It must be below 4 minutes, or it could outlive the token.
-///
-/// # Panics
-///
-/// If `interval` is zero, or 4 minutes or more.
+/// Same as [`google_cloud_auth`](google_cloud_auth()), with another interval from 10 ms to 230 s. Values outside of that are
+/// clamped: with 4 minutes or more it could outlive the token.
 #[must_use]
 pub fn google_cloud_auth_every(
     interval: Duration,
     credentials: AccessTokenCredentials,
 ) -> impl TokenSource<Token = AccessToken> {
-    assert!(!interval.is_zero() && interval < LIMIT, "the interval must be above zero and below 4 minutes");
+    let interval = interval.clamp(SHORTEST, LONGEST);
     source_fn(move || {
         let credentials = credentials.clone();
         async move {
@@ -71,4 +68,5 @@ impl fmt::Debug for GoogleError {
 }
 
 const INTERVAL: Duration = Duration::from_secs(60);
-const LIMIT: Duration = Duration::from_secs(240);
+const SHORTEST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_secs(230);
