@@ -109,7 +109,7 @@ where
     ///
     /// As [`TokenCache::get`].
     pub async fn get(&self, key: &K) -> Result<Arc<T>, Error> {
-        match self.hit(key, TokenCache::hit) {
+        match self.hit(key, Duration::ZERO) {
             Some(token) => Ok(token),
             // Boxed, so that the future of a hit is small. The cache is held until it has answered.
             None => Box::pin(async { self.cache(key).get().await }).await,
@@ -122,7 +122,7 @@ where
     ///
     /// As [`TokenCache::get_valid_for`].
     pub async fn get_valid_for(&self, key: &K, min_remaining: Duration) -> Result<Arc<T>, Error> {
-        match self.hit(key, |cache| cache.inner.hit_for(min_remaining)) {
+        match self.hit(key, min_remaining) {
             Some(token) => Ok(token),
             None => Box::pin(async { self.cache(key).get_valid_for(min_remaining).await }).await,
         }
@@ -192,11 +192,11 @@ where
     }
 
     #[inline]
-    fn hit(&self, key: &K, hit: impl FnOnce(&TokenCache<T>) -> Option<Arc<T>>) -> Option<Arc<T>> {
+    fn hit(&self, key: &K, min_remaining: Duration) -> Option<Arc<T>> {
         let entries = self.shared.entries.pin();
         let entry = entries.get(key)?;
-        let token = hit(entry.cache()?)?;
-        entry.touch(&self.shared.clock);
+        let (token, tick) = entry.cache()?.inner.hit_with_tick(min_remaining)?;
+        entry.touch(tick, &self.shared.clock);
         Some(token)
     }
 
@@ -212,7 +212,7 @@ where
             let mut changes = lock(&shared.changes);
             let entries = shared.entries.pin();
             if let Some(entry) = entries.get(key) {
-                entry.touch(&shared.clock);
+                entry.touch(0, &shared.clock);
                 return Arc::clone(entry);
             }
             let removed = if entries.len() < shared.max_keys { Vec::new() } else { shared.remove_least_recent() };

@@ -1,5 +1,6 @@
 //! [`Deadline`]: a point in time that is kept on two clocks.
 
+use std::cmp;
 use std::time::{Duration, SystemTime};
 
 use crate::clock::TimePoint;
@@ -80,7 +81,7 @@ impl Deadline {
     /// alone tells which one that is.
     pub(crate) fn or_later(self, other: Self, now: TimePoint) -> Self {
         let remaining = |deadline: Self| (deadline.remaining(now).unwrap_or(Duration::MAX), deadline.monotonic);
-        if remaining(other) > remaining(self) { other } else { self }
+        cmp::max_by_key(other, self, |&deadline| remaining(deadline))
     }
 
     /// The time from `earlier` to this deadline.
@@ -202,6 +203,22 @@ mod tests {
         assert!(before.or_later(after, suspended).is_reached(suspended), "each is reached, on another clock");
         assert_eq!(before.or_later(after, set_back), after);
         assert_eq!(after.or_later(before, set_back), after);
+    }
+
+    #[test]
+    fn the_elapsed_time_is_that_of_the_wall_clock_if_it_was_reached_there() {
+        let deadline = Deadline::after(START, HOUR);
+        assert_eq!(deadline.elapsed(later(HOUR, 3 * HOUR)), 2 * HOUR);
+        assert_eq!(deadline.elapsed(later(2 * HOUR, Duration::ZERO)), HOUR, "wall clock set back");
+        assert_eq!(Deadline::at_monotonic(START.monotonic).elapsed(later(HOUR, Duration::ZERO)), HOUR);
+    }
+
+    #[test]
+    fn a_reached_deadline_is_valid_for_no_duration() {
+        let deadline = Deadline::after(START, HOUR);
+        assert!(deadline.is_valid_for(HOUR, START));
+        assert!(!deadline.is_valid_for(2 * HOUR, START));
+        assert!(!deadline.is_valid_for(Duration::ZERO, later(HOUR, HOUR)));
     }
 
     #[test]

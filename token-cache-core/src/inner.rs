@@ -105,6 +105,16 @@ impl<T> Inner<T> {
         snapshot.validity.is_servable_for(min_remaining, &self.clock).then(|| Arc::clone(&snapshot.token))
     }
 
+    /// As [`hit_for`](Self::hit_for), with the tick of the clock in which the token was checked. Zero: unknown.
+    #[cfg(feature = "keyed")]
+    #[inline]
+    pub(crate) fn hit_with_tick(&self, min_remaining: Duration) -> Option<(Arc<T>, u64)> {
+        let snapshot = self.snapshot.load();
+        let snapshot = snapshot.as_ref()?;
+        let is_servable = snapshot.validity.is_servable_for(min_remaining, &self.clock);
+        is_servable.then(|| (Arc::clone(&snapshot.token), snapshot.validity.checked_tick()))
+    }
+
     /// Reads the stored token, unless it has expired.
     pub(crate) fn peek<R>(&self, read: impl FnOnce(&Snapshot<T>) -> R) -> Option<R> {
         let snapshot = self.snapshot.load();

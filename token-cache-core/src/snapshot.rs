@@ -68,6 +68,15 @@ impl Validity {
         self.is_servable(clock) && (duration.is_zero() || self.expires.has_at_least(duration, clock.now()))
     }
 
+    /// The tick in which the token was last found servable. Zero if that is unknown.
+    #[cfg(feature = "keyed")]
+    pub(crate) fn checked_tick(&self) -> u64 {
+        match self.checked_tick.load(Ordering::Relaxed) {
+            RETIRED => 0,
+            tick => tick,
+        }
+    }
+
     pub(crate) fn is_valid(&self, clock: &impl Clock) -> bool {
         self.expires.not_reached(clock.now())
     }

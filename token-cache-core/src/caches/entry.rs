@@ -31,10 +31,9 @@ impl<T: Send + Sync + 'static> Entry<T> {
         self.cache.get_or_init(create)
     }
 
-    /// Records a read. Writes to memory once per tick of the clock.
+    /// Records a read in a tick of the clock, which is zero if it is unknown. Writes to memory once per tick.
     #[inline]
-    pub(super) fn touch(&self, clock: &AnyClock) {
-        let tick = clock.tick().map_or(0, u64::from);
+    pub(super) fn touch(&self, tick: u64, clock: &AnyClock) {
         if tick == 0 || self.tick.load(Ordering::Relaxed) != tick {
             self.tick.store(tick, Ordering::Relaxed);
             self.set_last_read(clock);

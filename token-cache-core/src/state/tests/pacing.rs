@@ -83,6 +83,18 @@ fn p13_a_permanent_error_backs_off_without_a_token() {
 }
 
 #[test]
+fn p14_refresh_does_not_shorten_the_backoff_of_an_outage() {
+    let mut state = holding();
+    get(&mut state, 3301);
+    fail(&mut state, 3301);
+    get(&mut state, 3302);
+    fail(&mut state, 3302);
+    assert_eq!(next_attempt(&state, 3302), 3304 * SECOND);
+    assert!(matches!(state.refresh(at(3303), true), Decision::Fail(_)), "the last error");
+    assert!(state.in_flight().is_none());
+}
+
+#[test]
 fn p13_a_stated_time_is_not_shortened() {
     let mut state = holding();
     let stored = token(&state);

@@ -91,6 +91,28 @@ fn p15_rejections_are_accepted_at_growing_intervals() {
 }
 
 #[test]
+fn p15_a_token_that_lived_for_exactly_twice_the_longest_backoff_was_not_accepted() {
+    let mut state = holding();
+    for (seconds, accepted) in [(0, true), (600, true), (603, false), (604, true)] {
+        let stored = token(&state);
+        assert_eq!(matches!(state.reject(&stored, at(seconds)), Ok(Some(_))), accepted, "{seconds} s");
+        if accepted {
+            state.replace(at(seconds), true);
+            complete(&mut state, seconds, Ok(TemporaryToken::expires_in("another", HOUR)));
+        }
+    }
+}
+
+#[test]
+fn p15_a_rejected_token_is_invalidated_at_once() {
+    let mut state = holding();
+    let stored = token(&state);
+    assert!(matches!(state.reject(&stored, at(10)), Ok(Some(1))));
+    assert_eq!(state.invalidate(&stored, at(10)), Some(1), "the same rejection");
+    assert!(state.stored().is_none());
+}
+
+#[test]
 fn p15_a_failed_replacement_is_paced_as_near_expiry() {
     let mut state = holding();
     let stored = token(&state);

@@ -107,3 +107,12 @@ fn p05_the_fallback_names_what_is_missing() {
     assert_eq!(error.kind(), ErrorKind::TooShort);
     assert!(state.fallback(at(3600), Duration::ZERO).is_none(), "expired");
 }
+
+#[test]
+fn p05_a_token_that_does_not_live_longer_replaces_nothing() {
+    let mut state = holding();
+    state.get(at(1800), HOUR, true);
+    assert_eq!(in_flight(&state).reason, FetchReason::TooShort);
+    complete(&mut state, 1800, Ok(TemporaryToken::expires_in("no longer", HOUR / 2)));
+    assert_eq!((*token(&state), state.generation()), ("a", 1));
+}
