@@ -33,7 +33,8 @@ use crate::cache::AwsTokenCache;
 use crate::cache_builder::LoadSettings;
 use crate::defaults::{loader, timeouts};
 use crate::endpoint::EndpointConfig;
-use crate::error::{NoCredentials, Origin, ProfileHints};
+use crate::error::{ChainHints, NoCredentials, Origin};
+use crate::http_client::Exchange;
 use crate::source::{into_fetch_error, into_token};
 
 impl AwsTokenCache {
@@ -71,14 +72,24 @@ pub(crate) struct ChainSource {
     identity: Mutex<Option<Identity>>,
 }
 
+/// One fetch.
+struct Fetch {
+    env: Environment,
+    exchange: Exchange,
+}
+
 #[async_trait]
 impl TokenSource for ChainSource {
     type Token = Credentials;
 
     async fn fetch(&self) -> Result<TemporaryToken<Credentials>, BoxError> {
+        let fetch = Fetch { env: Environment::read(), exchange: Exchange::default() };
         // Boxed: the SDK's futures are large.
-        let result = Box::pin(self.fetch_credentials()).await;
-        result.and_then(into_token).map_err(|error| into_fetch_error(error, &Origin::Chain(self.profile_hints())))
+        let result = Box::pin(self.fetch_credentials(&fetch)).await;
+        result.and_then(into_token).map_err(|error| {
+            let hints = ChainHints { exchange: fetch.exchange, ..self.profile_hints(&fetch.env) };
+            into_fetch_error(error, &Origin::Chain(hints))
+        })
     }
 }
 
@@ -110,22 +121,22 @@ impl ChainSource {
         &self.config
     }
 
-    async fn fetch_credentials(&self) -> provider::Result {
-        let env = Environment::read();
+    async fn fetch_credentials(&self, fetch: &Fetch) -> provider::Result {
+        let env = &fetch.env;
         env.check_settings()?;
         EndpointConfig::new(&self.config).check().map_err(CredentialsError::invalid_configuration)?;
         let Resolved { link, mut identity } = match &self.settings.profile {
-            Some(name) => Resolved::profile(&env, name).map_err(|error| link::of_profile(name, error))?,
-            None => Resolved::default_chain(&env)?,
+            Some(name) => Resolved::profile(env, name).map_err(|error| link::of_profile(name, error))?,
+            None => Resolved::default_chain(env)?,
         };
         // Before a request to another issuer. Within one source, an incomplete configuration has a better error below.
         self.require(Identity::source_difference, &identity)?;
         let credentials = match link {
             Link::Environment(credentials) => Ok(credentials),
-            Link::Profile(profile) => self.fetch_from_profile(&env, &profile).await,
-            Link::WebIdentity => self.fetch_from_chain(&env, WEB_IDENTITY).await,
-            Link::Container => self.fetch_from_chain(&env, CONTAINER).await,
-            Link::InstanceMetadata => self.fetch_from_instance(&env, &mut identity).await,
+            Link::Profile(profile) => self.fetch_from_profile(fetch, &profile).await,
+            Link::WebIdentity => self.fetch_from_chain(fetch, WEB_IDENTITY).await,
+            Link::Container => self.fetch_from_chain(fetch, CONTAINER).await,
+            Link::InstanceMetadata => self.fetch_from_instance(fetch, &mut identity).await,
         };
         let credentials = credentials?;
         identity.set_account(credentials.account_id().and_then(|account| account.as_str().parse().ok()));
@@ -135,13 +146,12 @@ impl ChainSource {
     }
 
     /// What an error should say of the profile that is selected now.
-    fn profile_hints(&self) -> ProfileHints {
-        let env = Environment::read();
-        let selected = || Some(link::selected(&env).ok()??.1.to_owned());
+    fn profile_hints(&self, env: &Environment) -> ChainHints {
+        let selected = || Some(link::selected(env).ok()??.1.to_owned());
         let name = self.settings.profile.clone().or_else(selected).unwrap_or_else(|| "default".to_owned());
-        let profiles = ProfileFiles::read(&env).and_then(|files| files.parse(&name));
+        let profiles = ProfileFiles::read(env).and_then(|files| files.parse(&name));
         let with_mfa = profiles.ok().and_then(|profiles| profile::with_mfa(&profiles, &name));
-        ProfileHints { name: Some(name).filter(|name| name != "default"), with_mfa }
+        ChainHints { profile: Some(name).filter(|name| name != "default"), with_mfa, ..ChainHints::default() }
     }
 
     /// Fails if the credentials would be those of another identity than before.
@@ -165,12 +175,13 @@ impl ChainSource {
         self.identity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn fetch_from_profile(&self, env: &Environment, profile: &Profile) -> provider::Result {
+    async fn fetch_from_profile(&self, fetch: &Fetch, profile: &Profile) -> provider::Result {
         let result = match profile::credential_source(&profile.profiles, &profile.name) {
-            Some(_) => self.fetch_from_profile_with_source(env, profile).await,
+            Some(_) => self.fetch_from_profile_with_source(fetch, profile).await,
             None => {
-                let variables = env.variables_without_identity();
-                let loader = self.loader(variables).profile_files(profile.files.for_sdk()).profile_name(&profile.name);
+                let variables = fetch.env.variables_without_identity();
+                let loader =
+                    self.loader(fetch, variables).profile_files(profile.files.for_sdk()).profile_name(&profile.name);
                 provide(loader).await
             }
         };
@@ -193,8 +204,8 @@ impl ChainSource {
 
     /// A profile whose first role is assumed with the credentials of another link. In the default chain, that link
     /// itself would come before the profile.
-    async fn fetch_from_profile_with_source(&self, env: &Environment, profile: &Profile) -> provider::Result {
-        let config = self.provider_config();
+    async fn fetch_from_profile_with_source(&self, fetch: &Fetch, profile: &Profile) -> provider::Result {
+        let (env, config) = (&fetch.env, self.provider_config(fetch));
         let mut provider = ProfileFileCredentialsProvider::builder()
             .configure(&config)
             .profile_files(profile.files.for_sdk())
@@ -208,7 +219,7 @@ impl ChainSource {
                 provider.with_custom_provider("Ec2InstanceMetadata", InstanceMetadata::new(env, profile, &config)?);
         }
         if link::container(env)?.is_some() {
-            let container = self.chain(env, CONTAINER).load().await;
+            let container = self.chain(fetch, CONTAINER).load().await;
             if let Some(container) = container.credentials_provider() {
                 provider = provider.with_custom_provider("EcsContainer", container);
             }
@@ -217,32 +228,34 @@ impl ChainSource {
     }
 
     /// The default chain with the variables of one link.
-    async fn fetch_from_chain(&self, env: &Environment, link: &[&str]) -> provider::Result {
-        provide(self.chain(env, link)).await.map_err(|error| match error {
+    async fn fetch_from_chain(&self, fetch: &Fetch, link: &[&str]) -> provider::Result {
+        provide(self.chain(fetch, link)).await.map_err(|error| match error {
             CredentialsError::CredentialsNotLoaded(_) => CredentialsError::invalid_configuration(error),
             error => error,
         })
     }
 
-    fn chain(&self, env: &Environment, link: &[&str]) -> ConfigLoader {
+    fn chain(&self, fetch: &Fetch, link: &[&str]) -> ConfigLoader {
+        let env = &fetch.env;
         let mut variables = env.variables_without_identity();
         variables.extend(env.variables().into_iter().filter(|(name, _)| link.contains(&name.as_str())));
         let files = ProfileFiles::read_valid(env).unwrap_or(ProfileFiles::none());
-        let mut loader = self.loader(variables).profile_files(files.for_sdk());
+        let mut loader = self.loader(fetch, variables).profile_files(files.for_sdk());
         if let Ok(Some((_, name))) = link::selected(env) {
             loader = loader.profile_name(name);
         }
         loader
     }
 
-    async fn fetch_from_instance(&self, env: &Environment, identity: &mut Identity) -> provider::Result {
+    async fn fetch_from_instance(&self, fetch: &Fetch, identity: &mut Identity) -> provider::Result {
+        let env = &fetch.env;
         if env.is_metadata_disabled() {
             return Err(self.not_configured("disabled by AWS_EC2_METADATA_DISABLED".into()));
         }
         let files = ProfileFiles::read(env)?;
         let name = link::selected(env)?.map_or("default", |(_, name)| name);
         let profiles = files.parse(name)?;
-        let instance = InstanceMetadata::new(env, profiles.get_profile(name), &self.provider_config())?;
+        let instance = InstanceMetadata::new(env, profiles.get_profile(name), &self.provider_config(fetch))?;
         let role = instance.role().await.map_err(|error| match error {
             RoleError::NotConfigured(error) => self.not_configured(error),
             RoleError::Failed(error) => error,
@@ -260,19 +273,19 @@ impl ChainSource {
         }
     }
 
-    fn loader(&self, variables: HashMap<String, String>) -> ConfigLoader {
+    fn loader(&self, fetch: &Fetch, variables: HashMap<String, String>) -> ConfigLoader {
         let mut loader = loader(variables);
         // A region that is known needs no lookup. One that was not found before may be found now.
         if let Some(region) = self.config.region() {
             loader = loader.region(region.clone());
         }
         if let Some(client) = self.config.http_client() {
-            loader = loader.http_client(client);
+            loader = loader.http_client(fetch.exchange.observe(client));
         }
         loader
     }
 
-    fn provider_config(&self) -> ProviderConfig {
+    fn provider_config(&self, fetch: &Fetch) -> ProviderConfig {
         let mut config = ProviderConfig::without_region()
             .with_region(self.config.region().cloned())
             .with_behavior_version(Some(BehaviorVersion::latest()))
@@ -281,7 +294,7 @@ impl ChainSource {
             config = config.with_retry_config(retry_config.clone());
         }
         if let Some(client) = self.config.http_client() {
-            config = config.with_http_client(client);
+            config = config.with_http_client(fetch.exchange.observe(client));
         }
         config
     }

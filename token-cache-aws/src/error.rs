@@ -13,6 +13,7 @@ mod sdk_messages;
 mod service;
 
 use std::error::Error as StdError;
+use std::ffi::OsString;
 use std::fmt;
 use std::sync::Arc;
 
@@ -25,6 +26,8 @@ use self::describe::describe;
 use self::error_chain::{error_chain, unredacted};
 use self::redact::plain_line;
 pub(crate) use self::redact::redact;
+#[cfg(feature = "chain")]
+use crate::http_client::Exchange;
 
 /// An `SdkConfig` has no credentials provider.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -58,17 +61,18 @@ pub(crate) enum Origin {
     Role(Arc<str>),
     /// The default chain, or a profile.
     #[cfg(feature = "chain")]
-    Chain(ProfileHints),
+    Chain(ChainHints),
 }
 
-/// What an error should say of the selected profile.
+/// What an error of the chain should say besides the SDK's.
 #[cfg(feature = "chain")]
 #[derive(Default)]
-pub(crate) struct ProfileHints {
-    /// Its name, unless it is the default one.
-    pub(crate) name: Option<String>,
+pub(crate) struct ChainHints {
+    /// The name of the selected profile, unless it is the default one.
+    pub(crate) profile: Option<String>,
     /// The profile with an MFA device, on its chain of roles.
     pub(crate) with_mfa: Option<String>,
+    pub(crate) exchange: Exchange,
 }
 
 impl FetchError {
@@ -79,9 +83,9 @@ impl FetchError {
                 format!("the role {} could not be assumed: {}", plain_line(role), error_chain(&error))
             }
             #[cfg(feature = "chain")]
-            Origin::Chain(profile) => provider::describe(&error, profile),
+            Origin::Chain(hints) => provider::describe(&error, hints),
         };
-        let message = format!("{message}{}", tls_hint(&message));
+        let message = format!("{message}{}", tls_hint(&message, std::env::var_os("AWS_CA_BUNDLE")));
         Self { error, is_role: matches!(origin, Origin::Role(_)), message: message.into() }
     }
 
@@ -115,9 +119,9 @@ pub fn is_no_credentials(error: &Error) -> bool {
 
 /// What to do about a certificate that is not trusted. Other SDKs read this variable.
 /// <https://github.com/awslabs/aws-sdk-rust/issues/1362>
-fn tls_hint(message: &str) -> &'static str {
+fn tls_hint(message: &str, ca_bundle: Option<OsString>) -> &'static str {
     let is_untrusted = message.contains("invalid peer certificate");
-    if is_untrusted && std::env::var_os("AWS_CA_BUNDLE").is_some_and(|path| !path.is_empty()) {
+    if is_untrusted && ca_bundle.is_some_and(|path| !path.is_empty()) {
         "; AWS_CA_BUNDLE is not read here: set SSL_CERT_FILE to the same file"
     } else {
         ""
@@ -142,6 +146,15 @@ impl StdError for FetchError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ca_bundle_that_is_not_read_is_named_if_a_certificate_is_not_trusted() {
+        let untrusted = "dispatch failure: io error: invalid peer certificate: UnknownIssuer";
+        assert!(tls_hint(untrusted, Some("/etc/corp.pem".into())).contains("set SSL_CERT_FILE"));
+        assert_eq!(tls_hint(untrusted, Some("".into())), "");
+        assert_eq!(tls_hint(untrusted, None), "");
+        assert_eq!(tls_hint("Connection refused", Some("/etc/corp.pem".into())), "");
+    }
 
     #[test]
     fn texts_from_outside_forge_no_line() {

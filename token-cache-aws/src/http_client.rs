@@ -1,6 +1,11 @@
 //! [`http_client`]: the HTTP client of the SDK, by Cargo feature.
 
+mod address;
+mod exchange;
+
 use aws_types::sdk_config::SharedHttpClient;
+
+pub(crate) use self::exchange::Exchange;
 
 #[cfg(any(feature = "https", feature = "https-ring"))]
 mod local;

@@ -119,6 +119,8 @@ mod credential_cache;
 mod defaults;
 mod endpoint;
 mod error;
+#[cfg(any(feature = "chain", feature = "_object_store"))]
+mod error_body;
 #[cfg(feature = "chain")]
 mod http_client;
 #[cfg(feature = "chain")]

@@ -2,7 +2,6 @@
 
 mod budget;
 mod connector;
-mod error_body;
 mod signature;
 mod verdict;
 

@@ -4,11 +4,11 @@ use aws_credential_types::provider::error::CredentialsError;
 
 use super::error_chain::error_chain;
 #[cfg(feature = "chain")]
-use super::{ProfileHints, provider};
+use super::{ChainHints, provider};
 
 pub(super) fn describe(error: &CredentialsError) -> String {
     #[cfg(feature = "chain")]
-    if let Some(description) = provider::describe_known(error, &ProfileHints::default()) {
+    if let Some(description) = provider::describe_known(error, &ChainHints::default()) {
         return description;
     }
     describe_any(error)

@@ -18,15 +18,18 @@ use http::header::InvalidHeaderValue;
 use super::describe::describe_any;
 use super::error_chain::error_chain;
 use super::profile_file;
-use super::redact::plain_line;
+use super::redact::{plain_line, redact};
 use super::sdk_messages::{SdkMessage, without_process_preamble};
-use super::{NoCredentials, ProfileHints};
+use super::{ChainHints, NoCredentials};
 use crate::chain::files::FileError;
 
 /// The message for an error of the default chain or of a profile.
-pub(super) fn describe(error: &CredentialsError, profile: &ProfileHints) -> String {
-    let mut description = describe_known(error, profile).unwrap_or_else(|| describe_any(error));
-    if let Some(name) = &profile.with_mfa
+pub(super) fn describe(error: &CredentialsError, hints: &ChainHints) -> String {
+    let mut description = describe_known(error, hints).unwrap_or_else(|| describe_any(error));
+    if let Some(host) = hints.exchange.unanswered() {
+        description += &format!("; there was no response from {}", plain_line(&host));
+    }
+    if let Some(name) = &hints.with_mfa
         && description.contains("AccessDenied")
     {
         let name = plain_line(name);
@@ -39,7 +42,7 @@ pub(super) fn describe(error: &CredentialsError, profile: &ProfileHints) -> Stri
 }
 
 /// `None`: the provider is not known.
-pub(super) fn describe_known(error: &CredentialsError, profile: &ProfileHints) -> Option<String> {
+pub(super) fn describe_known(error: &CredentialsError, hints: &ChainHints) -> Option<String> {
     let source = error.source()?;
     if let Some(chain) = source.downcast_ref() {
         return Some(describe_chain(chain));
@@ -62,7 +65,9 @@ pub(super) fn describe_known(error: &CredentialsError, profile: &ProfileHints) -
     Some(match identify(cause)? {
         Provider::Container { variable } => {
             let named = variable.map_or_else(String::new, |name| format!(", which {name} names,"));
-            format!("the container's endpoint{named} has failed: {reason}")
+            let said = hints.exchange.refusal().and_then(|body| said(&body));
+            let said = said.map_or_else(String::new, |text| format!(": {text}"));
+            format!("the container's endpoint{named} has failed: {reason}{said}")
         }
         Provider::InstanceMetadata if is_in_profile => {
             format!("the instance metadata service, which the profile names, has failed: {reason}")
@@ -81,7 +86,7 @@ pub(super) fn describe_known(error: &CredentialsError, profile: &ProfileHints) -
         Provider::ProfileFile => format!("{NOT_LOADED}: {reason}: {}", profile_file::parse_error()?),
         Provider::Sso => {
             let name =
-                profile.name.as_deref().map_or_else(String::new, |name| format!(" --profile {}", shell_word(name)));
+                hints.profile.as_deref().map_or_else(String::new, |name| format!(" --profile {}", shell_word(name)));
             format!("{NOT_LOADED}: {reason}; run `aws sso login{name}`")
         }
         Provider::TokenFile => {
@@ -107,6 +112,20 @@ fn describe_chain(chain: &ProviderChainError<CredentialsError>) -> String {
     });
     let attempts = attempts.collect::<Vec<_>>().join(", ");
     format!("no AWS credentials were found; tried {attempts}; {CONFIGURE}")
+}
+
+/// What the agent of a container says in the body of an error, such as that of EKS Pod Identity. Not a page of a proxy.
+fn said(body: &str) -> Option<String> {
+    let text = body.trim();
+    if text.is_empty() || text.starts_with('<') {
+        return None;
+    }
+    let mut text = redact(text);
+    if text.len() > MAX_SAID {
+        text.truncate(text.floor_char_boundary(MAX_SAID));
+        text += " [...]";
+    }
+    Some(text)
 }
 
 enum Provider {
@@ -180,6 +199,7 @@ fn unreadable_token_file() -> Option<&'static str> {
     TOKEN_FILE_VARIABLES.into_iter().find(|name| env::var_os(name).is_some_and(|path| File::open(path).is_err()))
 }
 
+const MAX_SAID: usize = 300;
 /// How the SDK's error starts if it could not start the shell.
 const NOT_STARTED: &str = "Error retrieving credentials from external process";
 const NO_SHELL: &str = "; it is started with the shell `sh` (`cmd.exe` on Windows), which must be in PATH";

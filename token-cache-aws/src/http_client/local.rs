@@ -3,18 +3,22 @@
 //! The metadata services and the agents of containers are at link-local or loopback addresses. A proxy would see their
 //! authorization tokens, and would reach its own metadata service.
 
-use std::net::{IpAddr, Ipv6Addr};
-
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::{Builder, ConnectorBuilder};
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+
 use http::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
+
+use super::address::is_local;
 
 pub(super) fn http_client() -> SharedHttpClient {
     SharedHttpClient::new(LocalDirect { direct: client(ProxyConfig::disabled), proxied: client(ProxyConfig::from_env) })
@@ -54,42 +58,51 @@ impl HttpClient for LocalDirect<SharedHttpClient> {
 
 impl HttpConnector for LocalDirect<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let connector = if is_local(request.uri()) { &self.direct } else { &self.proxied };
-        connector.call(request)
+        if is_local(request.uri()) {
+            return self.direct.call(request);
+        }
+        let uri = request.uri().parse().ok();
+        let response = self.proxied.call(request);
+        HttpConnectorFuture::new(async move {
+            response.await.map_err(|error| match uri.and_then(|uri| proxy_of(&uri)) {
+                Some(proxy) => with_source(error, |source| ThroughProxy { proxy, source }.into()),
+                None => error,
+            })
+        })
     }
 }
 
-fn is_local(uri: &str) -> bool {
-    let Some(uri) = uri.parse::<Uri>().ok() else { return false };
-    let Some(host) = uri.host() else { return false };
-    match host.trim_matches(['[', ']']).parse() {
-        Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_link_local(),
-        Ok(IpAddr::V6(ip)) => match ip.to_ipv4_mapped() {
-            Some(ip) => ip.is_loopback() || ip.is_link_local(),
-            None => ip.is_loopback() || ip.is_unicast_link_local() || is_of_metadata_services(ip),
-        },
-        Err(_) => host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost"),
-    }
+/// A request through a proxy has failed. Otherwise nobody looks for the cause there.
+#[derive(Debug, thiserror::Error)]
+#[error("through the proxy {proxy} of HTTPS_PROXY, HTTP_PROXY or ALL_PROXY")]
+struct ThroughProxy {
+    proxy: String,
+    source: BoxError,
 }
 
-/// `fd00:ec2::/32`, where the metadata service and the agent of EKS Pod Identity are.
-fn is_of_metadata_services(ip: Ipv6Addr) -> bool {
-    ip.segments()[..2] == [0xfd00, 0xec2]
+/// The proxy for a request, without its user and password.
+fn proxy_of(uri: &Uri) -> Option<String> {
+    let proxy = Matcher::from_env().intercept(uri)?;
+    let (scheme, host) = (proxy.uri().scheme_str().unwrap_or("http"), proxy.uri().host()?);
+    Some(match proxy.uri().port_u16() {
+        Some(port) => format!("{scheme}://{host}:{port}"),
+        None => format!("{scheme}://{host}"),
+    })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_of_this_machine_are_local() {
-        for host in
-            ["169.254.170.23", "127.0.0.1:80", "localhost", "[::1]:80", "[fd00:ec2::23]", "[fe80::1]", "LOCALHOST"]
-        {
-            assert!(is_local(&format!("http://{host}/v1/credentials")), "{host}");
-        }
-        for host in ["sts.amazonaws.com", "10.0.0.1", "169.253.0.1", "[fd00:ec3::1]", "localhost.example.com"] {
-            assert!(!is_local(&format!("http://{host}/")), "{host}");
-        }
+/// The same error with another source.
+fn with_source(error: ConnectorError, source: impl FnOnce(BoxError) -> BoxError) -> ConnectorError {
+    let (is_timeout, is_user, is_io) = (error.is_timeout(), error.is_user(), error.is_io());
+    let (kind, connection) = (error.as_other(), error.connection_metadata().cloned());
+    let source = source(error.into_source());
+    let error = match () {
+        () if is_timeout => ConnectorError::timeout(source),
+        () if is_user => ConnectorError::user(source),
+        () if is_io => ConnectorError::io(source),
+        () => ConnectorError::other(source, kind),
+    };
+    match connection {
+        Some(connection) => error.with_connection(connection),
+        None => error,
     }
 }

@@ -4,9 +4,9 @@ use http::{Method, header};
 
 use super::RetryRejected;
 use super::budget::Budget;
-use super::error_body::read_error_body;
 use super::signature::{Payload, RequestSignature, without_signature};
 use super::verdict::{Verdict, as_ranged_get, may_be_rejection};
+use crate::error_body::read_error_body;
 
 macro_rules! connector {
     ($feature:literal, $object_store:ident, $version:ident, $authorize:expr) => {

@@ -3,7 +3,7 @@
 use http::response::Parts;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 
-use super::error_body::ErrorBody;
+use crate::error_body::ErrorBody;
 use crate::rejected::{code_in_body, is_rejection, short_code};
 
 pub(super) enum Verdict {

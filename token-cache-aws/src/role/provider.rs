@@ -20,18 +20,29 @@ use super::AssumeRole;
 use super::base::BaseCredentials;
 use crate::cache::AwsTokenCache;
 use crate::defaults::with_sdk_defaults;
+use crate::http_client::Exchange;
 
 #[derive(Debug)]
 pub(super) struct RoleProvider {
     role: AssumeRole,
     session_name: String,
     sts: Client,
+    exchange: Exchange,
+}
+
+/// STS was asked, and did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("there was no response from {host}")]
+struct NoResponse {
+    host: String,
+    source: SdkError<AssumeRoleError, HttpResponse>,
 }
 
 impl RoleProvider {
     pub(super) fn new(role: AssumeRole, base: &AwsTokenCache, credentials: BaseCredentials) -> Self {
         let config = with_sdk_defaults(base.config());
         let now = config.time_source().map_or(UNIX_EPOCH, |time_source| time_source.now());
+        let http_client = config.http_client();
         let mut config = config
             .into_builder()
             .credentials_provider(SharedCredentialsProvider::new(credentials))
@@ -39,8 +50,10 @@ impl RoleProvider {
         if let Some(region) = &role.region {
             config = config.region(Region::new(region.clone()));
         }
+        let exchange = Exchange::default();
+        config.set_http_client(http_client.map(|client| exchange.observe(client)));
         let session_name = role.session_name.clone().unwrap_or_else(|| default_session_name(now));
-        Self { role, session_name, sts: Client::new(&config.build()) }
+        Self { role, session_name, sts: Client::new(&config.build()), exchange }
     }
 
     async fn assume_role(&self) -> provider::Result {
@@ -73,7 +86,12 @@ impl RoleProvider {
         match request.send().await {
             Ok(output) => into_credentials(output),
             Err(error) if is_invalid_configuration(&error) => Err(CredentialsError::invalid_configuration(error)),
-            Err(error) => Err(CredentialsError::provider_error(error)),
+            Err(error) => Err(match self.exchange.unanswered() {
+                Some(host) if error.as_service_error().is_none() => {
+                    CredentialsError::provider_error(NoResponse { host, source: error })
+                }
+                _ => CredentialsError::provider_error(error),
+            }),
         }
     }
 }

@@ -98,3 +98,10 @@ fn a_device_equals_its_clones_only() {
     let one = role();
     assert!(one == one.clone() && one != role());
 }
+
+#[tokio::test]
+async fn an_error_names_the_host_that_did_not_respond() {
+    let config = defaults().region("eu-central-1").endpoint_url("http://127.0.0.1:1").load().await;
+    let error = base(config).assume_role(&AssumeRole::new(ARN)).await.get().await.unwrap_err();
+    assert_contains(&error.to_string(), &[ARN, "there was no response from 127.0.0.1:1", "Connection refused"]);
+}

@@ -31,7 +31,7 @@ fn connections() -> Vec<Case> {
     let whole = || ok(bad().to_json());
     let half = || cut_after(whole(), &SECRET[..20]);
     vec![
-        Case::response("closed without a response", "", ["connection closed"]),
+        Case::response("closed without a response", "", ["connection closed", "no response from 127.0.0.1:"]),
         Case::response("reset without a response", Response::Reset(vec![]), ["Connection reset"]),
         Case::response("cut off in the headers", "HTTP/1.1 200 OK\r\nContent-Ty", ["connection closed"]),
         Case::response("cut off in the body", half(), ["end of file"]),
@@ -48,6 +48,12 @@ fn statuses() -> Vec<Case> {
         Case::response("redirected to the same URL", redirect("/credentials"), ["302"]),
         Case::response("redirected to another server", redirect("http://127.0.0.1:9/"), ["302"]),
         Case::response("400 with a code", http("400 Bad Request", coded), ["400"]),
+        // https://github.com/aws/eks-pod-identity-agent/issues/139
+        Case::response(
+            "400 with a reason",
+            http("400 Bad Request", EKS),
+            ["400", "AccessDeniedException", "EKS does not have"],
+        ),
         Case::response("401", http("401 Unauthorized", portal()), ["401"]),
         Case::response("403", http("403 Forbidden", portal()), ["403"]),
         Case::response("404", http("404 Not Found", ""), ["404"]),
@@ -62,6 +68,10 @@ fn statuses() -> Vec<Case> {
         ),
     ]
 }
+
+/// As the agent of EKS Pod Identity answers.
+const EKS: &str = "[4f8d1c0e]: (AccessDeniedException): Unauthorized Exception! EKS does not have permissions to assume \
+                   the associated role., fault: client";
 
 fn documents() -> Vec<Case> {
     let whole = || bad().to_json();

@@ -4,15 +4,15 @@ use http_body::Body;
 use http_body_util::BodyExt;
 
 /// The start of the body of an error response.
-pub(super) struct ErrorBody {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct ErrorBody {
+    pub(crate) bytes: Vec<u8>,
     /// Whether the body has no more than these bytes.
-    pub(super) is_whole: bool,
+    pub(crate) is_whole: bool,
 }
 
-/// Reads at most [`MAX_LEN`] bytes. The error codes of S3 come in a few hundred bytes, but a server, or a proxy in front of
-/// it, may send any number.
-pub(super) async fn read_error_body<B: Body + Unpin>(mut body: B) -> Result<ErrorBody, B::Error>
+/// Reads at most [`MAX_LEN`] bytes. Errors come in a few hundred bytes, but a server, or a proxy in front of it, may send any
+/// number.
+pub(crate) async fn read_error_body<B: Body + Unpin>(mut body: B) -> Result<ErrorBody, B::Error>
 where
     B::Data: AsRef<[u8]>,
 {
@@ -29,7 +29,7 @@ where
     Ok(ErrorBody { bytes, is_whole: true })
 }
 
-pub(super) const MAX_LEN: usize = 64 << 10;
+pub(crate) const MAX_LEN: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
