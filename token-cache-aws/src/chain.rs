@@ -33,7 +33,7 @@ use crate::cache::AwsTokenCache;
 use crate::cache_builder::LoadSettings;
 use crate::defaults::{loader, timeouts};
 use crate::endpoint::EndpointConfig;
-use crate::error::{ChainHints, NoCredentials, Origin};
+use crate::error::{ChainHints, NoCredentials, Origin, is_sso_cache_write};
 use crate::http_client::Exchange;
 use crate::source::{into_fetch_error, into_token};
 
@@ -198,6 +198,8 @@ impl ChainSource {
                     profile_reason(&error).map_or_else(String::new, |reason| format!(": {reason}"))
                 ))
             }
+            // A permanent error, so that the next try is later.
+            error if is_sso_cache_write(&error) => CredentialsError::invalid_configuration(error),
             error => error,
         })
     }

@@ -24,6 +24,8 @@ use token_cache_core::Error;
 
 use self::describe::describe;
 use self::error_chain::{error_chain, unredacted};
+#[cfg(feature = "chain")]
+pub(crate) use self::provider::is_sso_cache_write;
 use self::redact::plain_line;
 pub(crate) use self::redact::redact;
 #[cfg(feature = "chain")]

@@ -20,14 +20,31 @@ pub(super) fn unredacted(error: &(dyn StdError + 'static)) -> String {
     let mut next = Some(error);
     while let Some(error) = next {
         let (link, source) = link(error);
-        // Many errors end with the text of their source.
-        if !text.ends_with(&link) {
-            text += if text.is_empty() { "" } else { ": " };
-            text += &link;
+        append(&mut text, &link);
+        if error.source().is_none() {
+            append_causes(&mut text, error);
         }
         next = source;
     }
     text
+}
+
+/// Some errors of the SDK have a `cause` and no source: why a token of SSO could not be read or stored.
+#[expect(deprecated, reason = "the SDK implements it")]
+fn append_causes(text: &mut String, error: &dyn StdError) {
+    let mut next = error.cause();
+    while let Some(cause) = next {
+        append(text, &cause.to_string());
+        next = cause.cause();
+    }
+}
+
+fn append(text: &mut String, link: &str) {
+    // Many errors end with the text of their source.
+    if !text.ends_with(link) {
+        *text += if text.is_empty() { "" } else { ": " };
+        *text += link;
+    }
 }
 
 /// The text of one error, and the error to continue with.

@@ -16,7 +16,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use http::header::InvalidHeaderValue;
 
 use super::describe::describe_any;
-use super::error_chain::error_chain;
+use super::error_chain::{error_chain, unredacted};
 use super::profile_file;
 use super::redact::{plain_line, redact};
 use super::sdk_messages::{SdkMessage, without_process_preamble};
@@ -39,6 +39,11 @@ pub(super) fn describe(error: &CredentialsError, hints: &ChainHints) -> String {
         );
     }
     description
+}
+
+/// Whether a token of SSO was refreshed and could not be stored. Each further try would refresh it once more.
+pub(crate) fn is_sso_cache_write(error: &CredentialsError) -> bool {
+    error.source().is_some_and(|source| SdkMessage::SsoTokenCacheWrite.is_in(&unredacted(source)))
 }
 
 /// `None`: the provider is not known.
@@ -84,10 +89,13 @@ pub(super) fn describe_known(error: &CredentialsError, hints: &ChainHints) -> Op
             format!("the credential_process has failed: {}{hint}", without_process_preamble(&reason))
         }
         Provider::ProfileFile => format!("{NOT_LOADED}: {reason}: {}", profile_file::parse_error()?),
+        Provider::SsoCacheWrite => format!(
+            "{NOT_LOADED}: the refreshed token of SSO could not be stored in ~/.aws/sso/cache; make that folder and its files \
+             writable, then run `aws sso login{}`: {reason}",
+            of_profile(hints)
+        ),
         Provider::Sso => {
-            let name =
-                hints.profile.as_deref().map_or_else(String::new, |name| format!(" --profile {}", shell_word(name)));
-            format!("{NOT_LOADED}: {reason}; run `aws sso login{name}`")
+            format!("{NOT_LOADED}: {reason}; run `aws sso login{}`", of_profile(hints))
         }
         Provider::TokenFile => {
             let source = unreadable_token_file().or_else(|| is_in_profile.then_some("the profile"))?;
@@ -128,6 +136,10 @@ fn said(body: &str) -> Option<String> {
     Some(text)
 }
 
+fn of_profile(hints: &ChainHints) -> String {
+    hints.profile.as_deref().map_or_else(String::new, |name| format!(" --profile {}", shell_word(name)))
+}
+
 enum Provider {
     Container {
         /// The variable that sets the endpoint.
@@ -139,6 +151,8 @@ enum Provider {
     ProfileFile,
     /// The token that `aws sso login` stores is missing or no longer valid.
     Sso,
+    /// The SDK has refreshed that token, and cannot store the new one.
+    SsoCacheWrite,
     /// A file with a token for STS or a container's endpoint cannot be read.
     TokenFile,
 }
@@ -166,6 +180,8 @@ fn identify(cause: &(dyn StdError + 'static)) -> Option<Provider> {
         Some(Provider::TokenFile)
     } else if is_in_text(SdkMessage::ProfileFile) {
         Some(Provider::ProfileFile)
+    } else if SdkMessage::SsoTokenCacheWrite.is_in(&unredacted(cause)) {
+        Some(Provider::SsoCacheWrite)
     } else if cause.is::<TokenError>() || is_unauthorized_by_sso(cause) || is_in_text(SdkMessage::SsoTokenCache) {
         Some(Provider::Sso)
     } else {

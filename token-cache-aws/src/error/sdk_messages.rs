@@ -25,6 +25,8 @@ pub(super) enum SdkMessage {
     ProfileFile,
     /// A missing or malformed file in `~/.aws/sso/cache`.
     SsoTokenCache,
+    /// A file there that cannot be written after a refresh.
+    SsoTokenCacheWrite,
     /// A malformed date in a response of STS.
     StsExpiration,
 }
@@ -63,7 +65,7 @@ impl Part {
     }
 }
 
-const TABLE: [(SdkMessage, Part); 15] = [
+const TABLE: [(SdkMessage, Part); 16] = [
     (SdkMessage::Container, Part::Start("Non-success status from HTTP credential provider: ")),
     (SdkMessage::Container, Part::Start("failed to load credentials [")),
     (SdkMessage::InstanceMetadata, Part::Start("Error retrieving credentials from IMDS: ")),
@@ -81,6 +83,7 @@ const TABLE: [(SdkMessage, Part); 15] = [
     ),
     (SdkMessage::SsoTokenCache, Part::Anywhere(".aws/sso/cache")),
     (SdkMessage::SsoTokenCache, Part::Anywhere("cached SSO token file")),
+    (SdkMessage::SsoTokenCacheWrite, Part::Anywhere("failed to write `")),
     (SdkMessage::StsExpiration, Part::Start("error parsing XML: expected (timestamp: `com.amazonaws.sts#dateType`)")),
 ];
 

@@ -6,6 +6,7 @@
 use std::error::Error as StdError;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::{fs, thread};
 
 use aws_credential_types::provider::ProvideCredentials;
@@ -19,6 +20,7 @@ use token_cache_test_support::{ChildProcess, report};
 use super::*;
 use crate::defaults::defaults;
 use crate::error::describe::describe;
+use crate::error::error_chain::unredacted;
 
 #[tokio::test]
 async fn sdk_still_uses_the_texts_of_the_table() {
@@ -39,6 +41,7 @@ async fn sdk_still_uses_the_texts_of_the_table() {
         (profile("= no name"), Some(SdkMessage::ProfileFile)),
         (profile(SSO), Some(SdkMessage::SsoTokenCache)),
         (profile(SSO).sso_token("{}"), Some(SdkMessage::SsoTokenCache)),
+        (refreshed_sso_session(), Some(SdkMessage::SsoTokenCacheWrite)),
         (sts("<Expiration>soon</Expiration>"), Some(SdkMessage::StsExpiration)),
         (sts("<Expiration><A/></Expiration>"), None),
         (sts("<AccessKeyId>&secret;</AccessKeyId>"), None),
@@ -75,6 +78,7 @@ async fn error_types_identify_the_provider() {
             "SSO has refused (401 UnauthorizedException): signed out; run `aws sso login`",
         ),
         (profile(SSO_SESSION), "run `aws sso login`"),
+        (refreshed_sso_session(), "could not be stored in ~/.aws/sso/cache; make that folder and its files writable"),
     ];
     let (cases, descriptions): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
     for (description, output) in descriptions.into_iter().zip(run_all(cases).await) {
@@ -118,7 +122,7 @@ fn text(error: &CredentialsError) -> String {
     }
     match cause.downcast_ref::<SdkError<AssumeRoleWithWebIdentityError, HttpResponse>>() {
         Some(error) => error.as_service_error().unwrap().source().unwrap().to_string(),
-        None => cause.to_string(),
+        None => unredacted(cause),
     }
 }
 
@@ -128,13 +132,22 @@ struct Case {
     env: Vec<(&'static str, &'static str)>,
     profile: &'static str,
     sso_token: Option<&'static str>,
+    /// Becomes a folder once a token was refreshed, so that it cannot be written.
+    sso_token_file: &'static str,
     status: &'static str,
     body: String,
 }
 
 impl Case {
     fn new(body: &str) -> Self {
-        Self { env: Vec::new(), profile: "", sso_token: None, status: "200 OK", body: body.to_owned() }
+        Self {
+            env: Vec::new(),
+            profile: "",
+            sso_token: None,
+            sso_token_file: SSO_URL_SHA1,
+            status: "200 OK",
+            body: body.to_owned(),
+        }
     }
 
     fn env(mut self, name: &'static str, value: &'static str) -> Self {
@@ -162,8 +175,9 @@ impl Case {
         let aws = home.path().join(".aws");
         fs::create_dir_all(aws.join("sso/cache")).unwrap();
         fs::write(aws.join("config"), format!("[default]\n{}\n", self.profile)).unwrap();
+        let token_file = aws.join(format!("sso/cache/{}.json", self.sso_token_file));
         if let Some(token) = self.sso_token {
-            fs::write(aws.join(format!("sso/cache/{SSO_URL_SHA1}.json")), token).unwrap();
+            fs::write(&token_file, token).unwrap();
         }
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -175,7 +189,7 @@ impl Case {
         let child =
             child.envs(self.env.iter().map(|(name, value)| (name, value.replace("URL", &url).replace("HOME", home))));
 
-        thread::spawn(move || serve(&listener, self.status, &self.body));
+        thread::spawn(move || serve(&listener, self.status, &self.body, &token_file));
         let output = child.run().await.assert_success();
         let [text, description] = output.reports().map(ToOwned::to_owned).collect::<Vec<_>>().try_into().unwrap();
         Output { text, description }
@@ -200,6 +214,16 @@ fn profile(lines: &'static str) -> Case {
     case.env("AWS_ENDPOINT_URL_SSO", "URL")
 }
 
+/// The SDK refreshes the expired token of a session, and cannot store the new one.
+fn refreshed_sso_session() -> Case {
+    let case = profile(SSO_SESSION).sso_token(
+        r#"{"accessToken": "a", "expiresAt": "2020-01-01T00:00:00Z", "refreshToken": "b", "clientId": "c",
+            "clientSecret": "d", "registrationExpiresAt": "2999-01-01T00:00:00Z"}"#,
+    );
+    let case = case.body(r#"{"accessToken": "e", "expiresIn": 3600}"#).env("AWS_ENDPOINT_URL_SSO_OIDC", "URL");
+    Case { sso_token_file: SSO_SESSION_SHA1, ..case }
+}
+
 fn sts(credentials: &str) -> Case {
     let body = format!(
         "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>{credentials}</Credentials>\
@@ -215,10 +239,14 @@ async fn run_all(cases: Vec<Case>) -> Vec<Output> {
     join_all(cases.into_iter().map(Case::run)).await
 }
 
-fn serve(listener: &TcpListener, status: &str, body: &str) {
+fn serve(listener: &TcpListener, status: &str, body: &str, sso_token_file: &Path) {
     for connection in listener.incoming() {
         let mut connection = connection.unwrap();
         let Some(path) = read_request(&connection) else { continue };
+        if path == "/token" {
+            fs::remove_file(sso_token_file).unwrap();
+            fs::create_dir(sso_token_file).unwrap();
+        }
         let (status, body) = match &*path {
             "/latest/api/token" => ("200 OK", "token"),
             "/latest/meta-data/iam/security-credentials/" => ("200 OK", "reader"),
@@ -259,3 +287,4 @@ const SSO: &str = "sso_start_url = https://example.com/start\nsso_region = us-ea
 const SSO_URL_SHA1: &str = "b343494cf15ba6b81449840ea93161cf3b27e5e3";
 const SSO_SESSION: &str = "sso_session = corp\nsso_account_id = 123456789012\nsso_role_name = reader\n\
                            [sso-session corp]\nsso_region = us-east-1\nsso_start_url = https://example.com/start";
+const SSO_SESSION_SHA1: &str = "ee0bfd2552fbd840c02cc48b6e823320543c450f";
