@@ -14,6 +14,7 @@ use token_cache_aws::{AwsTokenCache, SdkSource, credential_cache, is_credential_
 use token_cache_core::{TemporaryToken, source_fn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 use super::harness::*;
 
@@ -337,3 +338,42 @@ async fn sdk_clients_share_the_cache_and_report_a_rejection() {
 
 /// In bytes: the minimum of S3 for all parts but the last.
 const MIN_PART: usize = 5 << 20;
+
+/// One of two stores rejects whatever it gets, and the issuer does not respond.
+#[tokio::test]
+async fn a_store_that_rejects_all_keeps_no_other_store_waiting() {
+    let (aws, other) = (TestAws::start().await, TestAws::start().await);
+    let (issuer, fetches, responses) =
+        (aws.issuer().clone(), Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(1)));
+    let source = source_fn({
+        let (fetches, responses) = (Arc::clone(&fetches), Arc::clone(&responses));
+        move || {
+            fetches.fetch_add(1, Ordering::Relaxed);
+            let (session, responses) = (credentials(&issuer.new_session()), Arc::clone(&responses));
+            async move {
+                responses.acquire_owned().await.map_err(std::io::Error::other)?.forget();
+                Ok::<_, std::io::Error>(TemporaryToken::never_expires(session))
+            }
+        }
+    });
+    let cache = credential_cache(source).clock(aws.clock.clone()).build();
+    let cache = AwsTokenCache::new(cache, &aws.config().await);
+    let good = retrying_store(&cache);
+    round_trip(&good, "object").await.unwrap();
+
+    // Its table of keys does not contain that of the cache.
+    let bad = store_builder(&cache).with_endpoint(other.s3().endpoint());
+    let bad = bad.with_http_connector(cache.retry_rejected(ReqwestConnector::default())).build().unwrap();
+    let rejected = tokio::spawn(async move { round_trip(&bad, "object").await });
+    wait_until(|| fetches.load(Ordering::Relaxed) == 2).await;
+    for n in 0..100 {
+        round_trip(&good, &format!("object-{n}")).await.unwrap();
+    }
+    assert_eq!((fetches.load(Ordering::Relaxed), aws.s3().counts().requests), (2, 202), "each was sent once");
+
+    responses.add_permits(1);
+    let error = rejected.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("InvalidAccessKeyId"), "{error}");
+    round_trip(&good, "object").await.unwrap();
+    assert_eq!(fetches.load(Ordering::Relaxed), 2);
+}

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use token_cache_aws::{AssumeRole, AwsTokenCache, SdkSource, credential_cache, defaults};
+use token_cache_testing::aws::FakeAws;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::harness::assert_contains;
+use super::harness::{BUCKET, assert_contains, round_trip, store};
 
 const ARN: &str = "arn:aws:iam::222222222222:role/reader";
 
@@ -104,4 +105,17 @@ async fn an_error_names_the_host_that_did_not_respond() {
     let config = defaults().region("eu-central-1").endpoint_url("http://127.0.0.1:1").load().await;
     let error = base(config).assume_role(&AssumeRole::new(ARN)).await.get().await.unwrap_err();
     assert_contains(&error.to_string(), &[ARN, "there was no response from 127.0.0.1:1", "Connection refused"]);
+}
+
+/// The kit needs no environment variable: neither for the credentials, nor for the endpoints.
+#[tokio::test]
+async fn a_role_reads_and_writes_without_any_variable() {
+    let aws = FakeAws::builder().start().await.unwrap();
+    aws.s3().create_bucket(BUCKET).unwrap();
+    let base = AwsTokenCache::from_sdk_config(&aws.sdk_config()).unwrap();
+    let cache = base.assume_role(&AssumeRole::new(ARN).external_id("tenant-7").tag("team", "data")).await;
+    round_trip(&store(&cache), "object").await.unwrap();
+    let requests = aws.issuer().assume_role_requests();
+    assert_eq!((requests.len(), requests[0].parameter("ExternalId")), (1, Some("tenant-7")));
+    assert_eq!(requests[0].parameter("Tags.member.1.Value"), Some("data"));
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use token_cache_core::{Clock, SystemClock};
 
 use super::FakeAws;
+use super::directory::Directory;
 use super::issuer::Issuer;
 use super::keys::{AccessKey, Identity};
 use super::s3::S3;
@@ -85,27 +86,19 @@ impl FakeAwsBuilder {
     pub async fn start(self) -> io::Result<FakeAws> {
         let s3_listener = bind(self.s3_port)?;
         let issuer_listener = bind(self.issuer_port)?;
-        let directory = private_directory()?;
+        let directory = Directory::create()?;
 
         let long_term_key = AccessKey::long_term(Identity::user(), &mut rand::rng());
         let keys = SharedKeys::new(Arc::clone(&self.clock));
         keys.lock().insert(long_term_key.clone());
 
-        let s3 = S3::new(s3_listener.local_addr()?, directory.path(), keys.clone())?;
+        let s3 = S3::new(s3_listener.local_addr()?, &directory.objects(), keys.clone())?;
         let settings = Settings { lifetime: self.session_lifetime, delay: self.delay, reuse: None };
         let (address, token) = (issuer_listener.local_addr()?, self.container_token);
         let issuer = Issuer::new(address, self.region, token, keys, settings, self.clock);
         let server = Server::start((s3_listener, s3.clone()), (issuer_listener, issuer.clone())).await?;
         Ok(FakeAws { s3, issuer, long_term_key, _server: server, _directory: directory })
     }
-}
-
-/// Only its owner can read it: objects of a test may be copies of real ones.
-fn private_directory() -> io::Result<tempfile::TempDir> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-    builder.prefix("fake-aws-").tempdir()
 }
 
 impl Default for FakeAwsBuilder {
@@ -137,27 +130,3 @@ impl fmt::Debug for FakeAwsBuilder {
 
 /// The shortest that STS grants.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(15 * 60);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn dropping_it_deletes_its_directory() {
-        let aws = FakeAws::builder().start().await.unwrap();
-        aws.s3().create_bucket("bucket").unwrap();
-        let directory = aws._directory.path().to_owned();
-        assert!(directory.join("bucket").is_dir());
-        drop(aws);
-        assert!(!directory.exists());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn only_the_owner_can_read_the_directory() {
-        use std::os::unix::fs::PermissionsExt;
-
-        let directory = private_directory().unwrap();
-        assert_eq!(directory.path().metadata().unwrap().permissions().mode() & 0o777, 0o700);
-    }
-}

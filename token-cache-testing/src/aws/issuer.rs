@@ -16,6 +16,7 @@ use super::keys::{AccessKey, Identity};
 use super::routes::Endpoint;
 use super::sigv4::{SharedKeys, StsVerifier};
 use super::state::{IssuerCounts, SessionValidity, Settings, State};
+use super::sts::AssumeRoleRequest;
 
 /// The issuer of sessions of a [`FakeAws`](super::FakeAws). Cloning the handle is cheap.
 ///
@@ -173,6 +174,21 @@ impl Issuer {
         self.state().counts
     }
 
+    /// The `AssumeRole` requests so far, the oldest first: those with a valid signature, also if they were refused. At most the
+    /// last 1000.
+    #[must_use]
+    pub fn assume_role_requests(&self) -> Vec<AssumeRoleRequest> {
+        self.state().assume_role_requests.iter().cloned().collect()
+    }
+
+    pub(crate) fn record(&self, request: AssumeRoleRequest) {
+        let requests = &mut self.state().assume_role_requests;
+        if requests.len() == MAX_REQUESTS {
+            requests.pop_front();
+        }
+        requests.push_back(request);
+    }
+
     pub(crate) fn instance_role(&self) -> String {
         self.state().instance_role.clone()
     }
@@ -286,4 +302,5 @@ struct Inner {
     clock: Arc<dyn Clock>,
 }
 
+const MAX_REQUESTS: usize = 1000;
 const SSO_TOKEN_LENGTH: usize = 64;

@@ -53,12 +53,15 @@
 
 mod builder;
 mod container;
+mod directory;
 mod fault;
 mod imds;
 mod issuer;
 mod keys;
 mod routes;
 mod s3;
+#[cfg(feature = "aws-sdk")]
+mod sdk;
 mod serve;
 mod sigv4;
 mod sso;
@@ -68,27 +71,28 @@ mod sts;
 
 use std::fmt;
 
-use tempfile::TempDir;
-
 pub use self::builder::FakeAwsBuilder;
+use self::directory::Directory;
 pub use self::fault::{Fault, OutageState};
 pub use self::issuer::Issuer;
 pub use self::keys::AccessKey;
 pub use self::s3::{S3, S3Counts};
 use self::serve::Server;
 pub use self::state::IssuerCounts;
+pub use self::sts::AssumeRoleRequest;
 
 /// A running fake AWS: one S3 server and one [`Issuer`], which share a table of access keys.
 ///
 /// Both run on a separate thread until this value is dropped. Dropping it closes both ports and all connections, deletes the
-/// stored objects, and blocks until that is done, which takes milliseconds.
+/// stored objects, and blocks until that is done, which takes milliseconds. Those of a process that was killed are deleted when
+/// the next one starts.
 pub struct FakeAws {
     s3: S3,
     issuer: Issuer,
     long_term_key: AccessKey,
     // Dropped in this order: the server stops writing before its directory is deleted.
     _server: Server,
-    _directory: TempDir,
+    _directory: Directory,
 }
 
 impl FakeAws {

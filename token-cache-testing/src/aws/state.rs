@@ -1,5 +1,6 @@
 //! The mutable state of the issuer, and how it mints sessions.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -9,6 +10,7 @@ use super::fault::Faults;
 use super::imds::Tokens;
 use super::keys::{AccessKey, Identity, ROLE, end_of_life};
 use super::sigv4::SharedKeys;
+use super::sts::AssumeRoleRequest;
 
 /// The requests that an issuer received and the sessions it minted, from [`Issuer::counts`](super::Issuer::counts).
 ///
@@ -78,6 +80,7 @@ pub(crate) struct State {
     /// The last session from a metadata endpoint.
     last: Option<AccessKey>,
     keys: SharedKeys,
+    pub(crate) assume_role_requests: VecDeque<AssumeRoleRequest>,
 }
 
 impl State {
@@ -91,6 +94,7 @@ impl State {
             instance_role: ROLE.to_owned(),
             last: None,
             keys,
+            assume_role_requests: VecDeque::new(),
         }
     }
 

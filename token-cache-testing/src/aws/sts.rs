@@ -48,11 +48,31 @@ fn call(issuer: &Issuer, caller: &AccessKey, form: &[u8], validity: SessionValid
     }
     match action.as_str() {
         "AssumeRole" => {
+            issuer.record(AssumeRoleRequest::new(form));
             let AssumeRole { identity, duration } = AssumeRole::parse(form, caller)?;
             Ok(assumed(&issuer.assumed_session(identity, duration, validity)))
         }
         "GetCallerIdentity" => Ok(caller_identity(caller.identity())),
         _ => Err(Error::NO_ACTION),
+    }
+}
+
+/// What STS was asked, from [`Issuer::assume_role_requests`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssumeRoleRequest {
+    parameters: Vec<(String, String)>,
+}
+
+impl AssumeRoleRequest {
+    fn new(form: &[u8]) -> Self {
+        Self { parameters: form_urlencoded::parse(form).into_owned().collect() }
+    }
+
+    /// A parameter by its name in the API of STS, such as `RoleArn`, `RoleSessionName`, `ExternalId`, `Policy` or
+    /// `Tags.member.1.Key`. `None` if the request did not have it.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 

@@ -177,3 +177,17 @@ fn assert_failed(error: impl Debug, status: u16, code: &str) {
     assert!(text.contains(&format!("StatusCode({status})")), "{text}");
     assert!(text.contains(&format!("{code:?}")), "{text}");
 }
+
+#[tokio::test]
+async fn the_last_thousand_assumed_roles_are_recorded() {
+    let aws = start().await;
+    let client = aws_sdk_sts::Client::new(&aws.sdk_config());
+    for n in 0..1001 {
+        let request = client.assume_role().role_arn(ROLE).role_session_name(format!("job-{n}")).external_id("7");
+        request.send().await.unwrap();
+    }
+    let requests = aws.issuer().assume_role_requests();
+    assert_eq!((requests.len(), requests[0].parameter("RoleSessionName")), (1000, Some("job-1")));
+    let last = &requests[999];
+    assert_eq!(["RoleArn", "ExternalId", "Policy"].map(|name| last.parameter(name)), [Some(ROLE), Some("7"), None]);
+}
