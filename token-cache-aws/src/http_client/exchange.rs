@@ -92,10 +92,11 @@ impl HttpConnector for Observed<SharedHttpConnector> {
     }
 }
 
-/// Reads the start of a body, and leaves that in the response: of an error, the SDK needs no more. `None` if it ends early.
+/// Reads the start of a body, and leaves that in the response: of an error, the SDK needs no more. `None` if there is more,
+/// which is no message for a person, or if it ends early.
 async fn read_body(response: &mut HttpResponse) -> Option<String> {
     let body = read_error_body(response.take_body()).await;
     let bytes = body.as_ref().map_or_else(|_| Vec::new(), |body| body.bytes.clone());
     *response.body_mut() = SdkBody::from(bytes);
-    body.ok().map(|body| String::from_utf8_lossy(&body.bytes).into_owned())
+    body.ok().filter(|body| body.is_whole).map(|body| String::from_utf8_lossy(&body.bytes).into_owned())
 }
