@@ -360,6 +360,8 @@ async fn a_store_that_rejects_all_keeps_no_other_store_waiting() {
     let cache = AwsTokenCache::new(cache, &aws.config().await);
     let good = retrying_store(&cache);
     round_trip(&good, "object").await.unwrap();
+    // Past the interval between two fetches.
+    aws.clock.advance(MINUTE);
 
     // Its table of keys does not contain that of the cache.
     let bad = store_builder(&cache).with_endpoint(other.s3().endpoint());
