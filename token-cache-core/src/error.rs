@@ -6,7 +6,7 @@ use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::source::{BoxError, Permanent, RetryAfter};
+use crate::source::{BoxError, Permanent, RetryAfter, marked_chain, requested_delay};
 
 /// The reason why a cache could not return a token.
 ///
@@ -100,8 +100,7 @@ impl Error {
     /// An error of the source. Marks are found anywhere in its chain; errors of another cache count as marks.
     pub(crate) fn from_source(mut error: BoxError, cache_name: &Arc<str>) -> Self {
         let inner = || marked_chain(&*error).find_map(|error| error.downcast_ref::<Self>());
-        let stated = marked_chain(&*error).find_map(|error| error.downcast_ref::<RetryAfter>());
-        let retry_after = stated.map(|mark| mark.duration).or_else(|| inner()?.retry_after());
+        let retry_after = requested_delay(&error).or_else(|| inner()?.retry_after());
         let retry_after = retry_after.map(|duration| duration.min(MAX_RETRY_AFTER));
         let permanent = marked_chain(&*error).any(|error| error.is::<Permanent>())
             || inner().is_some_and(|inner| inner.kind() == ErrorKind::Permanent);
@@ -132,15 +131,6 @@ impl Error {
 /// An error and the errors that caused it.
 fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     iter::successors(Some(error), |&error| error.source())
-}
-
-/// The same, with the errors that a mark is transparent for.
-fn marked_chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    iter::successors(Some(error), |&error| {
-        let permanent = error.downcast_ref::<Permanent>().map(|mark| &mark.0);
-        let marked = permanent.or_else(|| error.downcast_ref::<RetryAfter>().map(|mark| &mark.error));
-        marked.map(|error| &**error as &(dyn StdError + 'static)).or_else(|| error.source())
-    })
 }
 
 impl fmt::Display for Error {

@@ -150,7 +150,7 @@ pub use crate::event::{Event, FetchReason};
 #[cfg(token_cache_loom)]
 #[doc(hidden)]
 pub use crate::rt::block_on;
-pub use crate::source::{BoxError, TokenSource, permanent, retry_after, source_fn};
+pub use crate::source::{BoxError, TokenSource, permanent, requested_delay, retry_after, source_fn};
 pub use crate::status::{FetchState, Freshness, Status};
 pub use crate::subscription::Subscription;
 pub use crate::token::TemporaryToken;

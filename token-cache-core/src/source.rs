@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,6 +127,24 @@ pub fn permanent(error: impl Into<BoxError>) -> BoxError {
 /// [`Error::retry_after`](crate::Error::retry_after) returns it to callers. At most one day is waited.
 pub fn retry_after(error: impl Into<BoxError>, duration: Duration) -> BoxError {
     Box::new(RetryAfter { error: error.into(), duration })
+}
+
+/// Returns the time for which the issuer asked to be left alone, if `error` or one of its sources is marked by [`retry_after`].
+/// For a source that wraps another one.
+#[must_use]
+pub fn requested_delay(error: &BoxError) -> Option<Duration> {
+    marked_chain(&**error).find_map(|error| error.downcast_ref::<RetryAfter>()).map(|mark| mark.duration)
+}
+
+/// The error and its sources. A mark hides the error that it marks from [`StdError::source`], but not here.
+pub(crate) fn marked_chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    iter::successors(Some(error), |&error| {
+        let permanent = error.downcast_ref::<Permanent>().map(|mark| &mark.0);
+        let marked = permanent.or_else(|| error.downcast_ref::<RetryAfter>().map(|mark| &mark.error));
+        marked.map(|error| &**error as &(dyn StdError + 'static)).or_else(|| error.source())
+    })
 }
 
 /// A mark. It is transparent in messages and error chains.

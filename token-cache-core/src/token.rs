@@ -67,6 +67,11 @@ impl<T> TemporaryToken<T> {
         }
     }
 
+    /// Returns when the issuer wants the token to be refreshed, as [`refresh_at`](Self::refresh_at) has set it.
+    pub const fn refresh_time(&self) -> Option<SystemTime> {
+        self.refresh_at
+    }
+
     /// Converts the token, and keeps its times, for a source that wraps another one.
     pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> TemporaryToken<U> {
         TemporaryToken { value: convert(self.value), expiry: self.expiry, refresh_at: self.refresh_at }

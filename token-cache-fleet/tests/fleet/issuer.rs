@@ -1,0 +1,77 @@
+//! An issuer that is slow, down or throttles.
+
+use super::harness::*;
+
+#[tokio::test]
+async fn an_issuer_slower_than_the_lease_is_asked_once() {
+    let fleet = Fleet::new();
+    fleet.issuer.set(Behavior::AnswerAfter(SECOND * 20));
+    let processes = fleet.processes(50);
+    fleet.run(&processes, SECOND).await.unwrap();
+    assert_eq!(fleet.issuer.calls(), 1);
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_is_asked_once_in_a_pause() {
+    let fleet = Fleet::new();
+    fleet.issuer.set(Behavior::Fail);
+    let processes = fleet.processes(100);
+    let mut shared = 0;
+    for _ in 0..60 {
+        let gets: Vec<_> = processes.iter().map(Process::spawn_get).collect();
+        fleet.advance(SECOND).await;
+        for get in gets.into_iter().filter(|get| get.is_finished()) {
+            let error = format!("{:?}", get.await.unwrap().unwrap_err());
+            assert!(error.contains("the issuer is down"), "{error}");
+            shared += usize::from(error.contains("another process"));
+        }
+    }
+    assert!(fleet.issuer.calls() <= 30, "{} in a minute", fleet.issuer.calls());
+    assert!(shared > 100, "{shared}");
+
+    fleet.issuer.set(Behavior::AnswerAfter(SECOND));
+    let before = fleet.issuer.calls();
+    for _ in 0..20 {
+        processes.iter().for_each(|process| drop(process.spawn_get()));
+        fleet.advance(SECOND).await;
+    }
+    assert!(processes.iter().all(|process| process.token().is_some()), "all recover");
+    assert_eq!(fleet.issuer.calls() - before, 1);
+}
+
+#[tokio::test]
+async fn a_process_with_a_token_notices_nothing_of_an_outage() {
+    let fleet = Fleet::new();
+    let processes = fleet.processes(20);
+    fleet.run(&processes, MINUTE * 50).await.unwrap();
+    fleet.issuer.set(Behavior::Fail);
+    fleet.run(&processes, MINUTE * 6).await.unwrap();
+    fleet.issuer.set(Behavior::AnswerAfter(SECOND));
+    fleet.run(&processes, MINUTE * 20).await.unwrap();
+    assert!(fleet.issuer.calls() <= 2 + 60, "{}", fleet.issuer.calls());
+}
+
+#[tokio::test]
+async fn the_fleet_leaves_an_issuer_alone_that_asks_for_it() {
+    let fleet = Fleet::new();
+    fleet.issuer.set(Behavior::RetryAfter(MINUTE * 10));
+    let processes = fleet.processes(50);
+    for _ in 0..595 {
+        processes.iter().for_each(|process| drop(process.spawn_get()));
+        fleet.advance(SECOND).await;
+    }
+    assert_eq!(fleet.issuer.calls(), 1);
+}
+
+#[tokio::test]
+async fn an_issuer_that_hangs_is_asked_by_one_process_at_a_time() {
+    let fleet = Fleet::new();
+    fleet.issuer.set(Behavior::Hang);
+    let processes = fleet.processes(50);
+    for _ in 0..120 {
+        processes.iter().for_each(|process| drop(process.spawn_get()));
+        fleet.advance(SECOND).await;
+    }
+    // Each call ends with the holder's fetch_timeout of 30 s.
+    assert!(fleet.issuer.calls() <= 6, "{}", fleet.issuer.calls());
+}
