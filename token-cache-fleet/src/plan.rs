@@ -207,4 +207,6 @@ const MAX_LEASE: Duration = Duration::from_secs(60);
 pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

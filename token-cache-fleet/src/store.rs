@@ -1,6 +1,7 @@
 //! [`Store`]: where the processes of a fleet keep their shared records.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -34,6 +35,23 @@ pub trait Store: Send + Sync + 'static {
         record: Vec<u8>,
         keep: Duration,
     ) -> Result<Option<Version>, BoxError>;
+}
+
+#[async_trait]
+impl<S: Store + ?Sized> Store for Arc<S> {
+    async fn load(&self, name: &str) -> Result<Option<(Version, Vec<u8>)>, BoxError> {
+        (**self).load(name).await
+    }
+
+    async fn swap(
+        &self,
+        name: &str,
+        expected: Option<&Version>,
+        record: Vec<u8>,
+        keep: Duration,
+    ) -> Result<Option<Version>, BoxError> {
+        (**self).swap(name, expected, record, keep).await
+    }
 }
 
 /// The version of a record. Only the store that has made it knows its meaning.
