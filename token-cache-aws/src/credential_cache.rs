@@ -51,7 +51,7 @@ pub(crate) fn is_same(a: &Credentials, b: &Credentials) -> bool {
 
 /// How long before their expiry credentials of this lifetime are refreshed. A longer buffer hides a longer outage of
 /// the issuer.
-fn expiry_buffer(lifetime: Duration) -> Duration {
+pub(crate) fn expiry_buffer(lifetime: Duration) -> Duration {
     const MINUTE: Duration = Duration::from_secs(60);
     if lifetime <= 20 * MINUTE {
         (5 * MINUTE).min(lifetime / 2)

@@ -105,6 +105,7 @@
 //! - `chain`: the SDK's default chain, profiles, roles, the registry, and the configuration for SDK clients. Adds
 //!   `aws-config` and STS.
 //! - `process`, `sso`, `login`: profiles with a `credential_process`, of SSO, and of `aws login`.
+//! - `fleet`: the sessions of a role, shared among the processes of a fleet with token-cache-fleet.
 //! - `https`: the SDK's default HTTP client, with rustls over aws-lc. `https-ring`: the same over ring, unless
 //!   `https` is enabled. Without either, pass a client to `defaults().http_client(..)`; otherwise everything that
 //!   needs HTTP fails.
@@ -114,6 +115,8 @@ mod cache;
 mod cache_builder;
 #[cfg(feature = "chain")]
 mod chain;
+#[cfg(feature = "fleet")]
+mod codec;
 mod credential_cache;
 #[cfg(feature = "chain")]
 mod defaults;
@@ -150,6 +153,8 @@ pub use crate::credential_cache::credential_cache;
 #[cfg(feature = "chain")]
 pub use crate::defaults::defaults;
 pub use crate::error::{ConfigError, FetchError, is_no_credentials};
+#[cfg(feature = "fleet")]
+pub use crate::codec::AwsCodec;
 #[cfg(feature = "chain")]
 pub use crate::identity::IdentitySpec;
 #[cfg(feature = "chain")]

@@ -1,6 +1,8 @@
 //! [`AssumeRole`]: an IAM role to assume with other credentials.
 
 mod base;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod mfa;
 mod provider;
 

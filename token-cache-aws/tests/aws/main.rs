@@ -4,6 +4,7 @@
 
 mod bounds;
 mod chain;
+mod fleet;
 mod harness;
 mod identity;
 mod kept_identity;
