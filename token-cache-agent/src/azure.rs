@@ -18,7 +18,8 @@ pub(crate) async fn answer<B>(agent: &Agent, request: &Request<B>) -> Response<F
         return refusal(StatusCode::FORBIDDEN);
     }
     let query = request.uri().query().unwrap_or_default().as_bytes();
-    let resource = form_urlencoded::parse(query).find(|(name, _)| name == "resource").map(|(_, value)| value.into_owned());
+    let resource =
+        form_urlencoded::parse(query).find(|(name, _)| name == "resource").map(|(_, value)| value.into_owned());
     let Some(resource) = resource.filter(|resource| !resource.is_empty()) else {
         return refusal(StatusCode::BAD_REQUEST);
     };

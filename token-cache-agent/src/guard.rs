@@ -16,9 +16,8 @@ pub(crate) fn check<B>(request: &Request<B>, hosts: &[String]) -> Result<(), Sta
     if !is_own || all_hosts.nth(1).is_some() || request.uri().authority().is_some() {
         return Err(StatusCode::FORBIDDEN);
     }
-    let is_foreign = |name: &str| {
-        FOREIGN.contains(&name) || name.starts_with("x-forwarded-") || name.starts_with("sec-fetch-")
-    };
+    let is_foreign =
+        |name: &str| FOREIGN.contains(&name) || name.starts_with("x-forwarded-") || name.starts_with("sec-fetch-");
     if headers.keys().any(|name| is_foreign(name.as_str())) {
         return Err(StatusCode::FORBIDDEN);
     }

@@ -259,6 +259,9 @@ fn secrets_are_checked_written_and_not_shown() {
     secret.write_to(&path).unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), SECRET);
     #[cfg(unix)]
-    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions()) & 0o777, 0o600);
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions()) & 0o777,
+        0o600
+    );
     assert_ne!(Secret::random().unwrap().expose(), Secret::random().unwrap().expose());
 }

@@ -155,3 +155,7 @@ pub use crate::status::{FetchState, Freshness, Status};
 pub use crate::subscription::Subscription;
 pub use crate::token::TemporaryToken;
 pub use crate::view::View;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

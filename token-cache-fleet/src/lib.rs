@@ -91,3 +91,7 @@ pub use crate::redis::Redis;
 pub use crate::sealed::{open, seal};
 pub use crate::source::SharedSource;
 pub use crate::store::{Store, Version};
+
+#[cfg(all(doctest, unix, feature = "files"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -24,3 +24,7 @@ pub mod aws;
 pub use token_cache_core::test_util::{
     EventLog, Fetch, Harness, MockSource, SourceHandle, VirtualClock, mock_source, settled,
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
