@@ -4,7 +4,8 @@
 //! that answers all of them from one cache. It speaks protocols that the SDKs already know:
 //!
 //! - AWS: container credentials, `AWS_CONTAINER_CREDENTIALS_FULL_URI` with `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`
-//!   ([reference](https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html)).
+//!   ([reference](https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html)). SDKs from before 2024 do not
+//!   know the file: set `AWS_CONTAINER_AUTHORIZATION_TOKEN` to its content.
 //! - Azure: managed identity, `IDENTITY_ENDPOINT` with `IDENTITY_HEADER`
 //!   ([reference](https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference)).
 //! - Google Cloud: the metadata server, `GCE_METADATA_HOST`

@@ -16,6 +16,8 @@ pub struct Status {
     pub age: Option<Duration>,
     /// The time until the token expires. `None` without a token, or if it never expires.
     pub remaining: Option<Duration>,
+    /// The time until the first read that causes a refresh. Zero if it is due. `None` without a token, or if it is never due.
+    pub until_refresh: Option<Duration>,
     /// Whether an expired token is returned, because of `stale_if_error`.
     pub serving_expired: bool,
     /// Whether a fetch runs.

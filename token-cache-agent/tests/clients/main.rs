@@ -184,7 +184,7 @@ async fn processes_of_the_aws_cli_and_rclone() {
                 export RCLONE_CONFIG=/dev/null RCLONE_S3_PROVIDER=Other RCLONE_S3_ENV_AUTH=true RCLONE_S3_ENDPOINT="$S3_ENDPOINT" RCLONE_S3_REGION=us-east-1
                 while [ "$(date +%s)" -lt "$UNTIL" ]; do
                   "$AWS" --endpoint-url "$S3_ENDPOINT" s3api put-object --bucket bucket --key "cli-$$" --body "$0" >/dev/null || failed=$((failed + 1))
-                  rclone cat --retries 1 --low-level-retries 1 ":s3:bucket/cli-$$" >/dev/null || failed=$((failed + 1))
+                  AWS_CONTAINER_AUTHORIZATION_TOKEN="$(cat "$AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")" rclone cat --retries 1 --low-level-retries 1 ":s3:bucket/cli-$$" >/dev/null || failed=$((failed + 1))
                   requests=$((requests + 2))
                 done
                 echo "$requests $failed""#,

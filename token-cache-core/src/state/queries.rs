@@ -87,6 +87,7 @@ impl<T> State<T> {
             freshness: row.freshness,
             age: self.entry.as_ref().map(|entry| now.monotonic.saturating_sub(entry.stored_at.monotonic)),
             remaining: self.entry.as_ref().and_then(|entry| entry.expires.remaining(now)),
+            until_refresh: self.entry.as_ref().and_then(|entry| entry.refresh.remaining(now)),
             serving_expired: row.freshness == Freshness::Expired && row.usable.is_some(),
             fetch: match self.in_flight {
                 None => FetchState::Idle,
