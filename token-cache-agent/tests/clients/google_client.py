@@ -12,7 +12,7 @@ while time.time() < float(os.environ["UNTIL"]):
         credentials, project = google.auth.default()
         assert project == "project-7", project
         credentials.refresh(google.auth.transport.requests.Request())
-        assert credentials.valid
+        assert credentials.token
         tokens.add(credentials.token)
     except Exception as error:
         failed += 1
