@@ -66,7 +66,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), BoxError> {
     let rotations = group(&issuer.calls(), period / 2);
     let caches = arguments.processes * arguments.caches;
     let single = rotations.iter().filter(|calls| **calls == 1).count();
-    println!("store {:?}: {} processes, {caches} caches, {faults} faults of the store", arguments.store, arguments.processes);
+    println!(
+        "store {:?}: {} processes, {caches} caches, {faults} faults of the store",
+        arguments.store, arguments.processes
+    );
     println!("rotations            {}", rotations.len());
     println!("calls                {}", rotations.iter().sum::<usize>());
     println!("with one call        {single}");

@@ -28,7 +28,8 @@ async fn each_example_runs() {
         assert!(output.stdout.contains(expected), "{name}: {}", output.stdout);
     }
     let files = fs::read_dir("basics").expect("the folder of the examples");
-    let files: BTreeSet<String> = files.map(|file| file.expect("a file").file_name().to_string_lossy().replace(".rs", "")).collect();
+    let files: BTreeSet<String> =
+        files.map(|file| file.expect("a file").file_name().to_string_lossy().replace(".rs", "")).collect();
     assert_eq!(files, examples.map(|(name, _)| name.to_owned()).into(), "all examples are run");
     let readme = fs::read_to_string("../README.md").expect("the README");
     for name in files {

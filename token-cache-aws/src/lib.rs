@@ -149,12 +149,12 @@ pub use token_cache_core;
 pub use crate::cache::AwsTokenCache;
 #[cfg(feature = "chain")]
 pub use crate::cache_builder::AwsTokenCacheBuilder;
+#[cfg(feature = "fleet")]
+pub use crate::codec::AwsCodec;
 pub use crate::credential_cache::credential_cache;
 #[cfg(feature = "chain")]
 pub use crate::defaults::defaults;
 pub use crate::error::{ConfigError, FetchError, is_no_credentials};
-#[cfg(feature = "fleet")]
-pub use crate::codec::AwsCodec;
 #[cfg(feature = "chain")]
 pub use crate::identity::IdentitySpec;
 #[cfg(feature = "chain")]

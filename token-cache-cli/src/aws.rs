@@ -27,16 +27,23 @@ fn environment(section: &mut Section) {
     match (key, secret) {
         (Some(_), Some(_)) => section.add("environment", State::Found, format!("{kind} in AWS_ACCESS_KEY_ID")),
         (None, None) => section.add("environment", State::NotSet, "AWS_ACCESS_KEY_ID is not set"),
-        (Some(_), None) => section.add("environment", State::Problem, "AWS_ACCESS_KEY_ID without AWS_SECRET_ACCESS_KEY"),
-        (None, Some(_)) => section.add("environment", State::Problem, "AWS_SECRET_ACCESS_KEY without AWS_ACCESS_KEY_ID"),
+        (Some(_), None) => {
+            section.add("environment", State::Problem, "AWS_ACCESS_KEY_ID without AWS_SECRET_ACCESS_KEY")
+        }
+        (None, Some(_)) => {
+            section.add("environment", State::Problem, "AWS_SECRET_ACCESS_KEY without AWS_ACCESS_KEY_ID")
+        }
     }
 }
 
 fn profile(section: &mut Section) {
     let name = set("AWS_PROFILE").unwrap_or_else(|| "default".to_owned());
-    let files = [("AWS_CONFIG_FILE", "config"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials")].map(|(variable, file)| {
-        set(variable).map(PathBuf::from).or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".aws").join(file)))
-    });
+    let files =
+        [("AWS_CONFIG_FILE", "config"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials")].map(|(variable, file)| {
+            set(variable)
+                .map(PathBuf::from)
+                .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".aws").join(file)))
+        });
     let mut found = Vec::new();
     for path in files.into_iter().flatten() {
         match std::fs::read_to_string(&path) {
@@ -53,7 +60,9 @@ fn profile(section: &mut Section) {
     let is_named = set("AWS_PROFILE").is_some();
     match found.is_empty() {
         false => section.add("profile", State::Found, format!("{name:?} in {}", found.join(" and "))),
-        true if is_named => section.add("profile", State::Problem, format!("AWS_PROFILE names {name:?}, which is in no file")),
+        true if is_named => {
+            section.add("profile", State::Problem, format!("AWS_PROFILE names {name:?}, which is in no file"))
+        }
         true => section.add("profile", State::NotSet, "no default profile"),
     }
 }
@@ -67,7 +76,9 @@ fn keys_of(text: &str, profile: &str) -> Vec<String> {
             let header = header.trim();
             let name = header.strip_prefix("profile ").unwrap_or(header).trim().trim_matches(['"', '\'']);
             is_in_profile = name == profile;
-        } else if let (true, Some((key, _))) = (is_in_profile && !line.starts_with([' ', '\t', '#', ';']), line.split_once('=')) {
+        } else if let (true, Some((key, _))) =
+            (is_in_profile && !line.starts_with([' ', '\t', '#', ';']), line.split_once('='))
+        {
             keys.push(key.trim().to_owned());
         }
     }
@@ -120,7 +131,8 @@ async fn credentials(section: &mut Section) {
                 (None, id) if id.starts_with("AKIA") => "a long-term key of a user",
                 (None, _) => "a long-term key",
             };
-            let account = credentials.account_id().map_or_else(String::new, |id| format!(" of the account {}", id.as_str()));
+            let account =
+                credentials.account_id().map_or_else(String::new, |id| format!(" of the account {}", id.as_str()));
             section.add("credentials", State::Found, format!("{kind}{account}"));
             match found.expires_at {
                 Some(expires_at) => {
@@ -131,7 +143,11 @@ async fn credentials(section: &mut Section) {
                     section.add("expiry", State::Info, format!("{time}, in {remaining}"));
                     if let Some(next) = aws.cache().status().until_refresh {
                         let next = humantime::format_duration(Duration::from_secs(next.as_secs()));
-                        section.add("refresh", State::Info, format!("this cache would refresh it in {next}, in the background"));
+                        section.add(
+                            "refresh",
+                            State::Info,
+                            format!("this cache would refresh it in {next}, in the background"),
+                        );
                     }
                 }
                 None => section.add("expiry", State::Info, "none, so a cache reads it again now and then"),
@@ -169,7 +185,8 @@ mod tests {
 
     #[test]
     fn keys_of_a_profile_are_named_without_their_values() {
-        let text = "[default]\nregion = eu\n[profile a b]\nrole_arn=x\ns3 =\n  max = 1\n# c = d\n[profile 'q']\nsso = y\n";
+        let text =
+            "[default]\nregion = eu\n[profile a b]\nrole_arn=x\ns3 =\n  max = 1\n# c = d\n[profile 'q']\nsso = y\n";
         assert_eq!(keys_of(text, "default"), ["region"]);
         assert_eq!(keys_of(text, "a b"), ["role_arn", "s3"]);
         assert_eq!(keys_of(text, "q"), ["sso"]);

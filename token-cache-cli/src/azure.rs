@@ -27,7 +27,11 @@ pub(crate) fn check() -> Section {
                 section.add("workload identity", State::Found, format!("the token in {file}"));
             }
             Ok(_) => {
-                section.add("workload identity", State::Problem, "AZURE_FEDERATED_TOKEN_FILE without AZURE_TENANT_ID or AZURE_CLIENT_ID");
+                section.add(
+                    "workload identity",
+                    State::Problem,
+                    "AZURE_FEDERATED_TOKEN_FILE without AZURE_TENANT_ID or AZURE_CLIENT_ID",
+                );
             }
             Err(error) => section.add("workload identity", State::Problem, format!("{file}: {error}")),
         },

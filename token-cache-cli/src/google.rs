@@ -35,7 +35,9 @@ fn key_file(section: &mut Section, name: &'static str, path: &Path) {
     };
     match serde_json::from_slice::<serde_json::Value>(&text) {
         Ok(key) => match key["type"].as_str() {
-            Some(kind @ ("authorized_user" | "external_account" | "impersonated_service_account" | "service_account")) => {
+            Some(
+                kind @ ("authorized_user" | "external_account" | "impersonated_service_account" | "service_account"),
+            ) => {
                 section.add(name, State::Found, format!("{kind} in {shown}"));
             }
             _ => section.add(name, State::Problem, format!("{shown} has no known `type`")),
@@ -63,7 +65,9 @@ async fn metadata_server(section: &mut Section) {
             section.add("metadata server", State::Found, format!("a token of {endpoint}{expiry}"));
         }
         Ok(Err(error)) if host.is_some() => section.add("metadata server", State::Problem, error.to_string()),
-        Err(_) if host.is_some() => section.add("metadata server", State::Problem, format!("{endpoint} does not respond")),
+        Err(_) if host.is_some() => {
+            section.add("metadata server", State::Problem, format!("{endpoint} does not respond"))
+        }
         _ => section.add("metadata server", State::NotSet, "this is no machine of Google"),
     }
 }

@@ -18,7 +18,9 @@ pub(crate) fn check() -> Section {
     }
     match set("NO_PROXY").or_else(|| set("no_proxy")) {
         Some(hosts) => section.add("no proxy", State::Info, hosts),
-        None if has_proxy => section.add("no proxy", State::Info, "NO_PROXY is not set; loopback and link-local never use a proxy"),
+        None if has_proxy => {
+            section.add("no proxy", State::Info, "NO_PROXY is not set; loopback and link-local never use a proxy")
+        }
         None => section.add("proxy", State::NotSet, "none"),
     }
     let mut has_bundle = false;
@@ -46,7 +48,9 @@ pub(crate) async fn clock_skew(section: &mut Section, url: &str) {
     let shown = user_free(url);
     let response = match client.get(url).send().await {
         Ok(response) => response,
-        Err(error) => return section.add("clock", State::Info, format!("not compared: {shown}: {}", error.without_url())),
+        Err(error) => {
+            return section.add("clock", State::Info, format!("not compared: {shown}: {}", error.without_url()));
+        }
     };
     let date = response.headers().get("date").and_then(|date| date.to_str().ok());
     let Some(date) = date.and_then(|date| httpdate::parse_http_date(date).ok()) else {
@@ -59,7 +63,11 @@ pub(crate) async fn clock_skew(section: &mut Section, url: &str) {
     };
     if skew > MAX_SKEW {
         let skew = humantime::format_duration(Duration::from_secs(skew.as_secs()));
-        section.add("clock", State::Problem, format!("{skew} {direction} that of {shown}: signatures are refused at 5 minutes"));
+        section.add(
+            "clock",
+            State::Problem,
+            format!("{skew} {direction} that of {shown}: signatures are refused at 5 minutes"),
+        );
     } else {
         section.add("clock", State::Found, format!("as that of {shown}, within {} s", skew.as_secs()));
     }

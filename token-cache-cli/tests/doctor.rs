@@ -95,7 +95,8 @@ fn nothing_configured_is_no_problem() {
 fn each_half_of_a_configuration_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config");
-    fs::write(&config, format!("[profile reader]\naws_access_key_id = AKIA\naws_secret_access_key = {SECRET}\n")).unwrap();
+    fs::write(&config, format!("[profile reader]\naws_access_key_id = AKIA\naws_secret_access_key = {SECRET}\n"))
+        .unwrap();
     let config = config.display().to_string();
     for (variables, name, state, text) in [
         (env([("AWS_ACCESS_KEY_ID", "AKIA")]), "environment", "problem", "without AWS_SECRET_ACCESS_KEY"),

@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rustix::fs::{FlockOperation, flock};
-use tokio::task::spawn_blocking;
 use token_cache_core::BoxError;
+use tokio::task::spawn_blocking;
 
 use crate::store::{Store, Version};
 
@@ -53,7 +53,10 @@ impl Files {
             return Err(problem(io::ErrorKind::PermissionDenied, "belongs to another user"));
         }
         if metadata.mode() & 0o022 != 0 {
-            return Err(problem(io::ErrorKind::PermissionDenied, "other users may write to it: run `chmod go-w` on it"));
+            return Err(problem(
+                io::ErrorKind::PermissionDenied,
+                "other users may write to it: run `chmod go-w` on it",
+            ));
         }
         Ok(Self { directory: directory.into() })
     }

@@ -158,7 +158,9 @@ mod tests {
         let sealed = Keys::new([2; 32]).seal(b"", b"content").unwrap();
         assert!(keys.open(b"", &sealed).is_some());
         assert!(Keys::new([1; 32]).open(b"", &keys.seal(b"", b"content").unwrap()).is_some());
-        for (text, message) in [("", "no key"), ("abc", ":1: not a key"), (&format!("{first}\n{first}0"), ":2: not a key")] {
+        for (text, message) in
+            [("", "no key"), ("abc", ":1: not a key"), (&format!("{first}\n{first}0"), ":2: not a key")]
+        {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(message) && !error.contains("0101"), "{error}");
         }

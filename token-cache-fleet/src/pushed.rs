@@ -31,7 +31,8 @@ use crate::error::FleetError;
 /// ```
 #[must_use]
 pub fn pushed<T: Send + Sync + 'static>() -> (Pusher<T>, PushedSource<T>) {
-    let shared = Arc::new(Shared { newest: Mutex::new(Newest { token: None, is_closed: false }), changed: Notify::new() });
+    let shared =
+        Arc::new(Shared { newest: Mutex::new(Newest { token: None, is_closed: false }), changed: Notify::new() });
     (Pusher(Arc::clone(&shared)), PushedSource(shared))
 }
 

@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use futures::future::{Either, select};
-use token_cache_core::{BoxError, Clock, SystemClock, TemporaryToken, TimePoint, TokenSource, requested_delay, retry_after};
+use token_cache_core::{
+    BoxError, Clock, SystemClock, TemporaryToken, TimePoint, TokenSource, requested_delay, retry_after,
+};
 
 use crate::codec::Codec;
 use crate::error::FleetError;
@@ -131,12 +133,18 @@ impl<S: TokenSource, C: Codec<S::Token>> SharedSource<S, C> {
             Some((info, token))
         });
         // Whoever can write to the store but has no key, cannot make the fleet wait.
-        let renewal = record.renewal.and_then(|renewal| Some((renewal, self.sealer.open_error(&renewal, &record.error)?)));
+        let renewal =
+            record.renewal.and_then(|renewal| Some((renewal, self.sealer.open_error(&renewal, &record.error)?)));
         let (renewal, error) = renewal.unzip();
         Ok(Loaded { version, renewal, error, token, sealed_token: record.token })
     }
 
-    async fn swap(&self, expected: Option<&Version>, record: &Record, keep: Duration) -> Result<Option<Version>, BoxError> {
+    async fn swap(
+        &self,
+        expected: Option<&Version>,
+        record: &Record,
+        keep: Duration,
+    ) -> Result<Option<Version>, BoxError> {
         self.limited(self.store.swap(&self.record_name, expected, record.encode(), keep)).await
     }
 
@@ -174,7 +182,12 @@ impl<S: TokenSource, C: Codec<S::Token>> SharedSource<S, C> {
     }
 
     /// Fetches as the holder of a lease.
-    async fn renew(&self, holder: Id, version: Version, loaded: Loaded<S::Token>) -> Result<TemporaryToken<S::Token>, BoxError> {
+    async fn renew(
+        &self,
+        holder: Id,
+        version: Version,
+        loaded: Loaded<S::Token>,
+    ) -> Result<TemporaryToken<S::Token>, BoxError> {
         let lease = Mutex::new(Lease { holder: Holder { id: holder, beat: 0 }, version: Some(version) });
         let started_at = self.now().wall();
         let fetched = match select(self.source.fetch(), pin!(self.keep_lease(&lease, &loaded.sealed_token))).await {

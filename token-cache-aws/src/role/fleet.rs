@@ -71,7 +71,9 @@ impl AssumeRole {
             add(&mut digest, part);
         }
         let mut lists: Vec<_> = self.policy_arns.iter().map(|arn| ["policy", arn, "", ""]).collect();
-        lists.extend(self.tags.iter().map(|tag| ["tag", &tag.key, &tag.value, if tag.is_transitive { "t" } else { "" }]));
+        lists.extend(
+            self.tags.iter().map(|tag| ["tag", &tag.key, &tag.value, if tag.is_transitive { "t" } else { "" }]),
+        );
         // STS does not depend on their order.
         lists.sort_unstable();
         lists.into_iter().flatten().for_each(|part| add(&mut digest, Some(part)));
@@ -87,12 +89,8 @@ impl AssumeRole {
 
 /// `AWS_ENDPOINT_URL_STS`, or that of the profile.
 fn sts_endpoint(config: &SdkConfig) -> Option<String> {
-    let key = ServiceConfigKey::builder()
-        .service_id("sts")
-        .profile("endpoint_url")
-        .env("AWS_ENDPOINT_URL")
-        .build()
-        .ok()?;
+    let key =
+        ServiceConfigKey::builder().service_id("sts").profile("endpoint_url").env("AWS_ENDPOINT_URL").build().ok()?;
     config.service_config()?.load_config(key)
 }
 

@@ -48,9 +48,19 @@ struct Process {
 enum Phase {
     /// It has no token, or one that is not due.
     Idle,
-    Claiming { is_current: bool, token: Option<TokenInfo> },
-    Fetching { lease: Option<Lease>, before: Option<TokenInfo> },
-    Publishing { is_current: bool, new: TokenInfo, before: Option<Id> },
+    Claiming {
+        is_current: bool,
+        token: Option<TokenInfo>,
+    },
+    Fetching {
+        lease: Option<Lease>,
+        before: Option<TokenInfo>,
+    },
+    Publishing {
+        is_current: bool,
+        new: TokenInfo,
+        before: Option<Id>,
+    },
     Crashed,
 }
 
@@ -92,7 +102,8 @@ impl Fleet {
     /// The issuer is asked.
     fn start_fetch(&self, state: &mut State, process: usize, phase: Phase) {
         let others = state.processes.iter().filter(|process| matches!(process.phase, Phase::Fetching { .. })).count();
-        let is_needed = |token: &TokenInfo| (0..self.clocks.len()).any(|process| token.is_due(self.now(state, process)));
+        let is_needed =
+            |token: &TokenInfo| (0..self.clocks.len()).any(|process| token.is_due(self.now(state, process)));
         if self.has_no_fault(state) && state.failed_fetches == self.failed_fetches {
             if others > 0 {
                 state.problem = Some("two processes fetch at once, though nothing has failed");

@@ -6,7 +6,8 @@ const SETTINGS: Settings = Settings { lease: SECOND, patience: Duration::from_se
 /// `seconds` after a start, on a clock that is `skew` seconds ahead.
 fn at(seconds: u64, skew: i64) -> TimePoint {
     let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds);
-    let wall = if skew < 0 { wall - skew.unsigned_abs() as u32 * SECOND } else { wall + skew.unsigned_abs() as u32 * SECOND };
+    let wall =
+        if skew < 0 { wall - skew.unsigned_abs() as u32 * SECOND } else { wall + skew.unsigned_abs() as u32 * SECOND };
     TimePoint::new(Duration::from_secs(500 + seconds), wall)
 }
 
@@ -16,7 +17,12 @@ fn token(id: u8) -> TokenInfo {
 }
 
 fn renewal(kind: RenewalKind, written_at: u64, beat: u32) -> Renewal {
-    Renewal { kind, holder: Holder { id: Id([9; 16]), beat }, duration: SECOND * 3, written_at: at(written_at, 0).wall() }
+    Renewal {
+        kind,
+        holder: Holder { id: Id([9; 16]), beat },
+        duration: SECOND * 3,
+        written_at: at(written_at, 0).wall(),
+    }
 }
 
 fn having(token: TokenInfo) -> Memory {
@@ -44,9 +50,8 @@ fn a_due_token_is_renewed_by_one_process() {
 #[test]
 fn a_lease_ends_when_its_holder_no_longer_renews_it() {
     let mut memory = having(token(1));
-    let mut plan = |now, beat| {
-        memory.plan(Some(&token(1)), Some(&renewal(RenewalKind::Fetching, 0, beat)), &SETTINGS, at(now, 0))
-    };
+    let mut plan =
+        |now, beat| memory.plan(Some(&token(1)), Some(&renewal(RenewalKind::Fetching, 0, beat)), &SETTINGS, at(now, 0));
     for second in 0..20 {
         assert_eq!(plan(second, second as u32), Plan::Wait);
     }
