@@ -1,8 +1,8 @@
 //! Objects in S3, with cached credentials. S3 and its credentials are on loopback here.
 
+use object_store::ObjectStoreExt;
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use token_cache_aws::AwsTokenCache;
 use token_cache_testing::aws::FakeAws;
 

@@ -13,7 +13,7 @@ async fn main() -> Result<(), token_cache_core::Error> {
     .on_event(|event| println!("event: {event:?}"))
     .build();
     let mut tokens = cache.subscribe();
-    let subscriber = tokio::spawn(async move { tokens.next().await });
+    let subscriber = tokio::spawn(async move { tokens.changed().await });
     let token = cache.get_with_times().await?;
     println!("{token:?}");
     println!("status: {:?}", cache.status());

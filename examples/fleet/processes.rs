@@ -161,7 +161,7 @@ async fn read(cache: TokenCache<String>, child: Child) -> Report {
             }
             Err(error) => {
                 report.errors += 1;
-                report.error.get_or_insert(format!("{error:?}"));
+                report.error.get_or_insert_with(|| format!("{error:?}"));
             }
         }
         sleep(Duration::from_millis(child.interval).mul_f64(0.5 + rand::random::<f64>())).await;

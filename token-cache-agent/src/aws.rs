@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::header::AUTHORIZATION;
 use hyper::{Request, Response, StatusCode};
 use serde_json::json;
@@ -10,7 +11,7 @@ use crate::agent::{Agent, json, refusal, unavailable};
 
 pub(crate) const PATH: &str = "/aws/credentials";
 
-pub(crate) async fn answer<B>(agent: &Agent, request: &Request<B>) -> Response<Full<Bytes>> {
+pub(crate) async fn answer(agent: &Agent, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let Some(cache) = &agent.aws else { return refusal(StatusCode::NOT_FOUND) };
     let presented = request.headers().get(AUTHORIZATION);
     if !presented.is_some_and(|presented| agent.secret.matches(presented.as_bytes())) {

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use serde_json::json;
 
@@ -11,7 +12,7 @@ use crate::agent::{Agent, json, refusal, unavailable};
 
 pub(crate) const PATH: &str = "/msi/token";
 
-pub(crate) async fn answer<B>(agent: &Agent, request: &Request<B>) -> Response<Full<Bytes>> {
+pub(crate) async fn answer(agent: &Agent, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let Some(caches) = &agent.azure else { return refusal(StatusCode::NOT_FOUND) };
     let presented = request.headers().get("x-identity-header");
     if !presented.is_some_and(|presented| agent.secret.matches(presented.as_bytes())) {

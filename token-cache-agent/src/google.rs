@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::{Request, Response, StatusCode};
 use serde_json::json;
@@ -22,7 +23,7 @@ pub(crate) struct Identity {
 
 pub(crate) const PREFIX: &str = "/computeMetadata/v1/";
 
-pub(crate) async fn answer<B>(agent: &Agent, request: &Request<B>) -> Response<Full<Bytes>> {
+pub(crate) async fn answer(agent: &Agent, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let Some(identity) = &agent.google else { return refusal(StatusCode::NOT_FOUND) };
     let flavor = request.headers().get(FLAVOR);
     let path = request.uri().path();

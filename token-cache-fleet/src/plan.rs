@@ -160,7 +160,10 @@ impl Memory {
     }
 
     fn waiting_for(&self, renewal: &Renewal, now: TimePoint) -> (Id, Duration) {
-        self.waiting.filter(|(holder, _)| *holder == renewal.holder.id).unwrap_or((renewal.holder.id, now.monotonic()))
+        match self.waiting {
+            Some((holder, since)) if holder == renewal.holder.id => (holder, since),
+            _ => (renewal.holder.id, now.monotonic()),
+        }
     }
 
     /// Whether this process has waited long enough for one and the same holder.

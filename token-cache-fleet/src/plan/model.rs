@@ -248,10 +248,9 @@ impl Model for Fleet {
             Action::LoseAnswer(n) => {
                 state.store_faults -= 1;
                 state = self.next_state(&state, Action::Step(n))?;
-                match state.processes[n].phase {
-                    // The lease is its, and it does not know.
-                    Phase::Fetching { .. } => self.without_store(&mut state, n),
-                    _ => {}
+                // The lease is its, and it does not know.
+                if matches!(state.processes[n].phase, Phase::Fetching { .. }) {
+                    self.without_store(&mut state, n);
                 }
             }
             Action::Beat(n) => {
