@@ -16,7 +16,7 @@ async fn main() {
     test.fail().await;
 
     // It has expired. The source is known to be down, so readers get it at once.
-    test.clock.advance(Duration::from_secs(600));
+    test.clock.advance(Duration::from_secs(250));
     println!("expired: {}", test.get_now());
     settled().await;
     println!("{:?}", test.cache.status());
