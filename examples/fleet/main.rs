@@ -5,11 +5,13 @@
 //! cargo run --release -p token-cache-fleet-load -- rotations --store none      # the same without a store
 //! cargo run --release -p token-cache-fleet-load -- killed --store redis        # a process is killed while it fetches
 //! cargo run --release -p token-cache-fleet-load -- swaps --store files         # 8 processes, killed at random
+//! cargo run --release -p token-cache-fleet-load -- agent                       # the agent and a bare HTTP server
 //! ```
 //!
 //! `redis` starts a redis-server on loopback (Debian: `apt install redis-server`). `s3` uses the bucket `fleet`, which it creates,
 //! of the endpoint in `TOKEN_CACHE_S3`, with the keys `test` and `test`, or those of `TOKEN_CACHE_S3_KEYS` (`ID:SECRET`).
 
+mod agent;
 mod issuer;
 mod killed;
 mod processes;
@@ -36,6 +38,8 @@ enum Command {
     Killed(killed::Arguments),
     /// Changes one record from many processes that are killed at random, and checks that no change is lost.
     Swaps(swaps::Arguments),
+    /// Compares the agent with a bare HTTP server.
+    Agent(agent::Arguments),
     #[command(hide = true)]
     ReadTokens(processes::Child),
     #[command(hide = true)]
@@ -48,6 +52,7 @@ async fn main() -> Result<(), BoxError> {
         Command::Rotations(arguments) => rotations::run(arguments).await,
         Command::Killed(arguments) => killed::run(arguments).await,
         Command::Swaps(arguments) => swaps::run(arguments).await,
+        Command::Agent(arguments) => agent::run(arguments).await,
         Command::ReadTokens(child) => processes::read_tokens(child).await,
         Command::Swap(child) => swaps::swap(child).await,
     }

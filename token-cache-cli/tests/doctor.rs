@@ -172,3 +172,27 @@ fn proxies_and_certificates_are_shown_without_their_users() {
     assert_check(&found, "no proxy", "info", "NO_PROXY is not set");
     assert_check(&found, "certificates", "problem", "/missing.pem");
 }
+
+/// The README shows what the doctor prints, apart from numbers.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readme_shows_a_real_report() {
+    let aws = FakeAws::builder().session_lifetime(Duration::from_secs(3600)).start().await.unwrap();
+    let mut variables = aws.container_env();
+    variables.push(("AWS_ENDPOINT_URL_STS", aws.issuer().sts_endpoint()));
+    let output = doctor(&["--cloud", "aws"], &variables);
+    let table = String::from_utf8(output.stdout).unwrap();
+    println!("{table}");
+    let readme = include_str!("../README.md");
+    let shown = readme.split_once("```text\n").unwrap().1.split_once("```").unwrap().0;
+    let without_numbers = |text: &str| {
+        let text: String = text.chars().map(|c| if c.is_ascii_digit() { ' ' } else { c }).collect();
+        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+    };
+    // How far the first refresh is away, is drawn.
+    let is_drawn = |line: &&String| line.contains("would refresh");
+    let (shown, table) = (without_numbers(shown), without_numbers(&table));
+    assert_eq!(
+        shown.iter().filter(|line| !is_drawn(line)).collect::<Vec<_>>(),
+        table.iter().filter(|line| !is_drawn(line)).collect::<Vec<_>>()
+    );
+}

@@ -90,6 +90,11 @@
 //! # }
 //! ```
 //!
+//! # Guide
+//!
+//! [`guide`]: many keys, synchronous programs, your own tests, the settings, observability, replacing a hand-written provider,
+//! outages.
+//!
 //! # Performance
 //!
 //! [`performance`] has the cost of a hit, a rotation and a cold start, next to other caches.
@@ -101,6 +106,8 @@
 
 #[cfg(feature = "tower")]
 mod bearer;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 #[doc = include_str!("performance.md")]
 pub mod performance {}
 
