@@ -158,8 +158,9 @@ pub(crate) fn refusal(status: StatusCode) -> Response<Full<Bytes>> {
     response
 }
 
-pub(crate) fn json(value: &serde_json::Value) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(value.to_string()));
+pub(crate) fn json(value: &impl serde::Serialize) -> Response<Full<Bytes>> {
+    // What is served here are strings and numbers, which do not fail.
+    let mut response = Response::new(Full::from(serde_json::to_vec(value).unwrap_or_default()));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

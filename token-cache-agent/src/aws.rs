@@ -5,7 +5,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::AUTHORIZATION;
 use hyper::{Request, Response, StatusCode};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::agent::{Agent, json, refusal, unavailable};
 
@@ -20,19 +20,26 @@ pub(crate) async fn answer(agent: &Agent, request: &Request<Incoming>) -> Respon
     match cache.get_with_times().await {
         Ok(found) => {
             let credentials = &*found.token;
-            let mut body = json!({
-                "AccessKeyId": credentials.access_key_id(),
-                "SecretAccessKey": credentials.secret_access_key(),
-                "Token": credentials.session_token().unwrap_or_default(),
-            });
-            if let Some(expires_at) = found.expires_at {
-                body["Expiration"] = humantime::format_rfc3339_seconds(expires_at).to_string().into();
-            }
-            if let Some(account_id) = credentials.account_id() {
-                body["AccountId"] = account_id.as_str().into();
-            }
-            json(&body)
+            json(&Body {
+                access_key_id: credentials.access_key_id(),
+                secret_access_key: credentials.secret_access_key(),
+                token: credentials.session_token().unwrap_or_default(),
+                expiration: found.expires_at.map(|time| humantime::format_rfc3339_seconds(time).to_string()),
+                account_id: credentials.account_id().map(|id| id.as_str()),
+            })
         }
         Err(error) => unavailable(&error),
     }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Body<'a> {
+    access_key_id: &'a str,
+    secret_access_key: &'a str,
+    token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiration: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_id: Option<&'a str>,
 }
