@@ -8,6 +8,7 @@ use token_cache_testing::aws::FakeAws;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    token_cache_examples::install_crypto(); // only because of how the examples are built
     let fake = FakeAws::builder().start().await?;
     fake.s3().create_bucket("bucket")?;
 

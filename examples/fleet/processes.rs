@@ -96,13 +96,15 @@ pub(crate) async fn reports(children: Vec<process::Child>) -> Result<Report, Box
 pub(crate) async fn read_tokens(child: Child) -> Result<(), BoxError> {
     let buffer = Duration::from_millis(child.buffer);
     let mut caches = Vec::new();
+    // One connection per process.
+    let store = stores::open(&child.store).await?;
     for _ in 0..child.caches {
         let issuer = child.issuer;
         let source = source_fn(move || async move {
             let (token, expires_at) = request(issuer).await?;
             Ok::<_, BoxError>(TemporaryToken::new(token, expires_at))
         });
-        caches.push(match stores::open(&child.store).await? {
+        caches.push(match store.clone() {
             Some(store) => {
                 let source = SharedSource::new(source, Utf8, store, "load", Keys::new([7; 32]));
                 cache(source.expiry_buffer_by(move |_| buffer).lease(Duration::from_millis(child.lease)), buffer)

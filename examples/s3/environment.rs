@@ -77,7 +77,11 @@ pub(crate) async fn run(args: &Args, url: &str) -> Result<bool> {
 
 /// The cache under test.
 async fn build_cache(args: &Args, history: &Arc<FetchHistory>) -> Result<AwsTokenCache> {
-    let config = defaults().load().await;
+    let loader = defaults();
+    // Servers on loopback need no TLS, which takes long to build.
+    #[cfg(not(feature = "url"))]
+    let loader = loader.http_client(aws_smithy_http_client::Builder::new().build_http());
+    let config = loader.load().await;
     let mut cache = credential_cache(SdkSource::from_sdk_config(&config)?).on_event(history.listener());
     if args.no_buffer {
         cache = cache.expiry_buffer(Duration::ZERO).min_ttl(Duration::ZERO);

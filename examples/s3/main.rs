@@ -58,6 +58,11 @@ struct Args {
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
+    token_cache_examples::install_crypto();
+    if args.url.is_some() && cfg!(not(feature = "url")) {
+        eprintln!("error: --url needs TLS: run `cargo run --release -p token-cache-examples --features url --example s3`");
+        return ExitCode::FAILURE;
+    }
     let result = match &args.url {
         Some(url) => environment::run(&args, url).await,
         None => loopback::run(&args).await,
