@@ -27,7 +27,7 @@ doc:
 
 # traffic through rotations and an outage
 s3 *ARGS:
-    cargo run --release --example s3 -- {{ARGS}}
+    cargo run --release -p token-cache-examples --example s3 -- {{ARGS}}
 
 # this cache and others, side by side
 peers *ARGS:

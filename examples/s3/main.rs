@@ -60,7 +60,9 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     token_cache_examples::install_crypto();
     if args.url.is_some() && cfg!(not(feature = "url")) {
-        eprintln!("error: --url needs TLS: run `cargo run --release -p token-cache-examples --features url --example s3`");
+        eprintln!(
+            "error: --url needs TLS: run `cargo run --release -p token-cache-examples --features url --example s3`"
+        );
         return ExitCode::FAILURE;
     }
     let result = match &args.url {
