@@ -26,6 +26,8 @@ mod loopback;
 mod report;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod workers;
 
 use std::process::ExitCode;
 use std::time::Duration;
