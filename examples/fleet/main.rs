@@ -6,6 +6,7 @@
 //! cargo run --release -p token-cache-fleet-load -- killed --store redis        # a process is killed while it fetches
 //! cargo run --release -p token-cache-fleet-load -- swaps --store files         # 8 processes, killed at random
 //! cargo run --release -p token-cache-fleet-load -- agent                       # the agent and a bare HTTP server
+//! cargo run --release -p token-cache-fleet-load -- picture docs/plots/fleet.svg
 //! ```
 //!
 //! `redis` starts a redis-server on loopback (Debian: `apt install redis-server`). `s3` uses the bucket `fleet`, which it creates,
@@ -14,6 +15,7 @@
 mod agent;
 mod issuer;
 mod killed;
+mod picture;
 mod processes;
 mod redis_server;
 mod rotations;
@@ -40,6 +42,8 @@ enum Command {
     Swaps(swaps::Arguments),
     /// Compares the agent with a bare HTTP server.
     Agent(agent::Arguments),
+    /// Draws the calls of the issuer per second, without a store and with one.
+    Picture(picture::Arguments),
     #[command(hide = true)]
     ReadTokens(processes::Child),
     #[command(hide = true)]
@@ -53,6 +57,7 @@ async fn main() -> Result<(), BoxError> {
         Command::Killed(arguments) => killed::run(arguments).await,
         Command::Swaps(arguments) => swaps::run(arguments).await,
         Command::Agent(arguments) => agent::run(arguments).await,
+        Command::Picture(arguments) => picture::run(arguments).await,
         Command::ReadTokens(child) => processes::read_tokens(child).await,
         Command::Swap(child) => swaps::swap(child).await,
     }
