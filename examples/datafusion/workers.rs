@@ -69,7 +69,7 @@ async fn workers_query_with_the_sessions_of_their_driver() {
         ROTATIONS,
         "one call per rotation, for the driver and all workers"
     );
-    assert_eq!(fake_aws.s3().counts().sessions, ROTATIONS);
+    assert_eq!(fake_aws.s3().counts().sessions as u64, ROTATIONS);
     assert_eq!(fake_aws.s3().counts().rejected_in_all(), 0);
 }
 

@@ -68,18 +68,29 @@ fn draw(file: &Path, title: &str, axis: &str, lines: &[Line], scale: Scale) -> a
     let points = || lines.iter().flat_map(|(_, points)| points);
     let (left, right) = points().fold((f64::MAX, f64::MIN), |(low, high), (x, _)| (low.min(*x), high.max(*x)));
     let (low, high) = points().fold((f64::MAX, f64::MIN), |(low, high), (_, y)| (low.min(*y), high.max(*y)));
-    // Leaves room for the legend.
-    let heights = (low / 2.0..high * 8.0).log_scale();
-    let root = SVGBackend::new(file, (860, 440)).into_drawing_area();
+    let heights = (low / 2.0..high * 2.0).log_scale();
+    let root = SVGBackend::new(file, (860, 480)).into_drawing_area();
     root.fill(&WHITE)?;
-    let mut builder = ChartBuilder::on(&root);
+    let (chart, legend) = root.split_vertically(430);
+    let mut builder = ChartBuilder::on(&chart);
     builder.caption(title, ("sans-serif", 18)).margin(10).margin_right(30).x_label_area_size(40).y_label_area_size(70);
     match scale {
         Scale::Linear => plot(builder.build_cartesian_2d(left..right, heights)?, axis, lines)?,
         Scale::Logarithmic => plot(builder.build_cartesian_2d((left..right).log_scale(), heights)?, axis, lines)?,
     }
+    // Below the chart, so that it covers no line.
+    for (number, (name, _)) in lines.iter().enumerate() {
+        let (x, y) = (80 + 195 * (number as i32 % LEGENDS_IN_ROW), 8 + 20 * (number as i32 / LEGENDS_IN_ROW));
+        legend.draw(&PathElement::new([(x, y), (x + 18, y)], style(number)))?;
+        legend.draw(&Text::new(name.as_str(), (x + 24, y - 6), ("sans-serif", 13)))?;
+    }
     root.present()?;
     Ok(())
+}
+
+/// token-cache comes first, with a thicker line.
+fn style(number: usize) -> ShapeStyle {
+    Palette99::pick(number).stroke_width(if number == 0 { 3 } else { 1 })
 }
 
 fn plot<'a, X, Y>(
@@ -98,19 +109,10 @@ where
         .y_label_formatter(&|ns| format_ns(*ns))
         .light_line_style(BLACK.mix(0.05))
         .draw()?;
-    for (number, (name, points)) in lines.iter().enumerate() {
-        // token-cache comes first, with a thicker line.
-        let style = Palette99::pick(number).stroke_width(if number == 0 { 3 } else { 1 });
-        chart
-            .draw_series(LineSeries::new(points.iter().copied(), style))?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], style));
+    for (number, (_, points)) in lines.iter().enumerate() {
+        chart.draw_series(LineSeries::new(points.iter().copied(), style(number)))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.85))
-        .border_style(BLACK.mix(0.2))
-        .draw()?;
     Ok(())
 }
+
+const LEGENDS_IN_ROW: i32 = 4;

@@ -52,7 +52,7 @@ struct Round {
     /// Reads that were not ready at their first poll.
     waited: u64,
     calls: u64,
-    /// The slowest read that started in each millisecond, in nanoseconds.
+    /// The slowest read that was under way in each millisecond, in nanoseconds.
     timeline: Vec<u64>,
 }
 
@@ -181,7 +181,9 @@ impl Round {
         let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.latency.saturating_record(ns(took));
         self.slowest_without_run_delay = self.slowest_without_run_delay.max(ns(without_run_delay));
-        if let Some(slowest) = self.timeline.get_mut(at.as_millis() as usize) {
+        // In each millisecond in which it was under way: a read that waits is as slow at its end as at its start.
+        let (start, end) = (at.as_millis() as usize, (at + took).as_millis() as usize);
+        for slowest in self.timeline.iter_mut().take(end + 1).skip(start) {
             *slowest = ns(took).max(*slowest);
         }
     }
@@ -304,8 +306,8 @@ impl Rotation {
         Quartiles::of(self.rounds.iter().map(|round| value(round) as f64))
     }
 
-    /// For each millisecond since the token was due, the slowest read that started in it, in nanoseconds: the median of the
-    /// rounds. Leaves out milliseconds in which no read started.
+    /// For each millisecond since the token was due, the slowest read that was under way in it, in nanoseconds: the median of
+    /// the rounds. Leaves out milliseconds without a read.
     pub(crate) fn timeline(&self) -> impl Iterator<Item = (f64, f64)> {
         (0..OBSERVATION.as_millis() as usize).filter_map(|ms| {
             let slowest = |round: &Round| round.timeline.get(ms).copied().filter(|ns| *ns > 0).map(|ns| ns as f64);
