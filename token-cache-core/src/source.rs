@@ -131,6 +131,15 @@ pub fn retry_after(error: impl Into<BoxError>, duration: Duration) -> BoxError {
 
 /// Returns the time for which the issuer asked to be left alone, if `error` or one of its sources is marked by [`retry_after`].
 /// For a source that wraps another one.
+///
+/// ```
+/// # use std::time::Duration;
+/// use token_cache_core::{permanent, requested_delay, retry_after};
+///
+/// let error = permanent(retry_after("busy", Duration::from_secs(30)));
+/// assert_eq!(requested_delay(&error), Some(Duration::from_secs(30)));
+/// assert_eq!(requested_delay(&"busy".into()), None);
+/// ```
 #[must_use]
 pub fn requested_delay(error: &BoxError) -> Option<Duration> {
     marked_chain(&**error).find_map(|error| error.downcast_ref::<RetryAfter>()).map(|mark| mark.duration)

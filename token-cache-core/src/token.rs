@@ -68,6 +68,15 @@ impl<T> TemporaryToken<T> {
     }
 
     /// Returns when the issuer wants the token to be refreshed, as [`refresh_at`](Self::refresh_at) has set it.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use token_cache_core::TemporaryToken;
+    /// let at = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+    /// let token = TemporaryToken::expires_in("token", Duration::from_secs(3600));
+    /// assert_eq!(token.refresh_time(), None);
+    /// assert_eq!(token.refresh_at(at).refresh_time(), Some(at));
+    /// ```
     pub const fn refresh_time(&self) -> Option<SystemTime> {
         self.refresh_at
     }

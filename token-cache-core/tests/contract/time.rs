@@ -72,9 +72,21 @@ async fn the_issuers_refresh_time_replaces_the_buffer() {
     harness.source.next_fetch().await.succeed(token);
     get.await.unwrap().unwrap();
     harness.clock.advance(HOUR / 2 - MS);
-    assert_eq!(harness.cache.status().freshness, Freshness::Fresh);
+    let status = harness.cache.status();
+    assert_eq!((status.freshness, status.until_refresh), (Freshness::Fresh, Some(MS)));
     harness.clock.advance(MS);
-    assert_eq!(harness.cache.status().freshness, Freshness::NearExpiry);
+    let status = harness.cache.status();
+    assert_eq!((status.freshness, status.until_refresh), (Freshness::NearExpiry, Some(Duration::ZERO)));
+}
+
+#[tokio::test]
+async fn without_a_token_or_an_expiry_no_refresh_is_ahead() {
+    let mut harness = Harness::new();
+    assert_eq!(harness.cache.status().until_refresh, None);
+    let get = harness.spawn_get();
+    harness.source.next_fetch().await.succeed(TemporaryToken::never_expires("a"));
+    get.await.unwrap().unwrap();
+    assert_eq!(harness.cache.status().until_refresh, None);
 }
 
 /// Fetches a token in the background, when it is due.
