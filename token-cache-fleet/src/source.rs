@@ -199,12 +199,7 @@ impl<S: TokenSource, C: Codec<S::Token>> SharedSource<S, C> {
         match fetched {
             Ok(token) => {
                 let (info, record) = self.record_of(&token, started_at);
-                if let Some(record) = record {
-                    let publish = self.publish(version, before, &record, keep(&info, self.now()));
-                    if !matches!(self.with_timeout(publish).await, Some(Ok(()))) {
-                        events::not_published(&self.sealer.name);
-                    }
-                }
+                self.try_publish(version, before, &info, record).await;
                 self.memory().set_last(info);
                 Ok(shared(token, &info))
             }
@@ -298,19 +293,42 @@ impl<S: TokenSource, C: Codec<S::Token>> SharedSource<S, C> {
         Some(Record { renewal: Some(renewal), error, token: loaded.sealed_token.clone() })
     }
 
-    async fn fetch_alone(&self) -> Result<TemporaryToken<S::Token>, BoxError> {
+    /// Stores a new token if that is possible in time. It is returned in any case.
+    async fn try_publish(
+        &self,
+        version: Option<Version>,
+        before: Option<Id>,
+        info: &TokenInfo,
+        record: Option<Record>,
+    ) {
+        let Some(record) = record else { return };
+        let publish = self.publish(version, before, &record, keep(info, self.now()));
+        if !matches!(self.with_timeout(publish).await, Some(Ok(()))) {
+            events::not_published(&self.sealer.name);
+        }
+    }
+
+    /// Fetches without a lease.
+    async fn fetch_alone(&self, store: StoreState) -> Result<TemporaryToken<S::Token>, BoxError> {
         let started_at = self.now().wall();
         let token = self.source.fetch().await?;
-        let (info, _) = self.record_of(&token, started_at);
+        let (info, record) = self.record_of(&token, started_at);
+        if let StoreState::Readable { token: before } = store {
+            self.try_publish(None, before, &info, record).await;
+        }
         self.memory().set_last(info);
         Ok(shared(token, &info))
     }
 
-    async fn fetch_without_store(&self, error: BoxError) -> Result<TemporaryToken<S::Token>, BoxError> {
+    async fn fetch_without_store(
+        &self,
+        error: BoxError,
+        store: StoreState,
+    ) -> Result<TemporaryToken<S::Token>, BoxError> {
         let plan = self.memory().plan_without_store(&self.settings, self.now());
         events::store_failed(&self.sealer.name, &error, plan == PlanWithoutStore::FetchAlone);
         match plan {
-            PlanWithoutStore::FetchAlone => self.fetch_alone().await,
+            PlanWithoutStore::FetchAlone => self.fetch_alone(store).await,
             PlanWithoutStore::Fail => Err(FleetError::Store(error).into()),
         }
     }
@@ -325,7 +343,7 @@ impl<S: TokenSource, C: Codec<S::Token>> TokenSource for SharedSource<S, C> {
         loop {
             let mut loaded = match self.load().await {
                 Ok(loaded) => loaded,
-                Err(error) => return self.fetch_without_store(error).await,
+                Err(error) => return self.fetch_without_store(error, StoreState::Failed).await,
             };
             let token = loaded.token.as_ref().map(|(info, _)| info);
             let plan = self.memory().plan(token, loaded.renewal.as_ref(), &self.settings, self.now());
@@ -333,22 +351,31 @@ impl<S: TokenSource, C: Codec<S::Token>> TokenSource for SharedSource<S, C> {
                 (Plan::UseToken, Some((info, token))) => return Ok(self.use_token(info, token)),
                 (Plan::Claim, token) => {
                     loaded.token = token;
-                    let Some(holder) = random::id() else { return self.fetch_alone().await };
+                    let readable = StoreState::Readable { token: loaded.token.as_ref().map(|(info, _)| info.id) };
+                    let Some(holder) = random::id() else { return self.fetch_alone(readable).await };
                     let lease = self.lease_record(Holder { id: holder, beat: 0 }, &loaded.sealed_token);
-                    let Some(record) = lease else { return self.fetch_alone().await };
+                    let Some(record) = lease else { return self.fetch_alone(readable).await };
                     let keep = self.settings.lease + MIN_KEEP;
                     match self.swap(loaded.version.as_ref(), &record, keep).await {
                         Ok(Some(version)) => return self.renew(holder, version, loaded).await,
                         Ok(None) => {}
-                        Err(error) => return self.fetch_without_store(error).await,
+                        Err(error) => {
+                            let (memory, now) = (*self.memory(), self.now());
+                            return match loaded.token.filter(|(info, _)| memory.is_usable(info, now)) {
+                                // It is due, and better than a fetch without a lease.
+                                Some((info, token)) => Ok(self.use_token(info, token)),
+                                None => self.fetch_without_store(error, readable).await,
+                            };
+                        }
                     }
                 }
                 (Plan::Fail { retry_after: delay }, _) => {
                     return Err(retry_after(FleetError::Elsewhere(loaded.error.unwrap_or_default()), delay));
                 }
-                (Plan::FetchAlone, _) => {
+                (Plan::FetchAlone, token) => {
                     events::waited_in_vain(&self.sealer.name);
-                    return self.fetch_alone().await;
+                    let token = token.map(|(info, _)| info.id);
+                    return self.fetch_alone(StoreState::Readable { token }).await;
                 }
                 (Plan::Wait | Plan::UseToken, _) => {}
             }
@@ -373,6 +400,16 @@ struct Loaded<T> {
     error: Option<String>,
     token: Option<(TokenInfo, T)>,
     sealed_token: Vec<u8>,
+}
+
+/// What is known of the store when a process fetches without a lease.
+#[derive(Clone, Copy)]
+enum StoreState {
+    /// It was just read, and had this token. So it is worth trying to store the new one.
+    Readable {
+        token: Option<Id>,
+    },
+    Failed,
 }
 
 /// A lease that this process holds.
