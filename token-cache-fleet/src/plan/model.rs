@@ -55,6 +55,8 @@ enum Phase {
     Fetching {
         lease: Option<Lease>,
         before: Option<TokenInfo>,
+        /// The store could be read before.
+        publishes: bool,
     },
     Publishing {
         is_current: bool,
@@ -123,16 +125,26 @@ impl Fleet {
         state.processes[process].phase = Phase::Idle;
     }
 
-    fn without_store(&self, state: &mut State, process: usize) {
+    fn without_store(&self, state: &mut State, process: usize, publishes: bool) {
         let plan = state.processes[process].memory.plan_without_store(&SETTINGS, self.now(state, process));
         match plan {
             PlanWithoutStore::Fail => state.processes[process].phase = Phase::Idle,
-            PlanWithoutStore::FetchAlone => self.fetch_alone(state, process),
+            PlanWithoutStore::FetchAlone => self.fetch_alone(state, process, publishes),
         }
     }
 
-    fn fetch_alone(&self, state: &mut State, process: usize) {
-        self.start_fetch(state, process, Phase::Fetching { lease: None, before: None });
+    /// The claim was reported as failed.
+    fn without_claim(&self, state: &mut State, process: usize, token: Option<TokenInfo>) {
+        let now = self.now(state, process);
+        match token.filter(|token| state.processes[process].memory.is_usable(token, now)) {
+            Some(token) => self.use_token(state, process, token),
+            None => self.without_store(state, process, true),
+        }
+    }
+
+    fn fetch_alone(&self, state: &mut State, process: usize, publishes: bool) {
+        let before = if publishes { state.token } else { None };
+        self.start_fetch(state, process, Phase::Fetching { lease: None, before, publishes });
     }
 
     fn lease(&self, state: &State, process: usize, holder: Holder) -> Renewal {
@@ -243,26 +255,33 @@ impl Model for Fleet {
                 state.store_faults -= 1;
                 match state.processes[n].phase {
                     Phase::Publishing { new, .. } => self.use_token(&mut state, n, new),
-                    _ => self.without_store(&mut state, n),
+                    Phase::Claiming { token, .. } => self.without_claim(&mut state, n, token),
+                    _ => self.without_store(&mut state, n, false),
                 }
             }
             Action::LoseAnswer(n) => {
                 state.store_faults -= 1;
+                let token = match state.processes[n].phase {
+                    Phase::Claiming { token, .. } => Some(token),
+                    _ => None,
+                };
                 state = self.next_state(&state, Action::Step(n))?;
                 // The lease is its, and it does not know.
-                if matches!(state.processes[n].phase, Phase::Fetching { .. }) {
-                    self.without_store(&mut state, n);
+                if let (Some(token), Phase::Fetching { .. }) = (token, &state.processes[n].phase) {
+                    self.without_claim(&mut state, n, token);
                 }
             }
             Action::Beat(n) => {
-                let Phase::Fetching { lease: Some(mut lease), before } = state.processes[n].phase else { return None };
+                let Phase::Fetching { lease: Some(mut lease), before, publishes } = state.processes[n].phase else {
+                    return None;
+                };
                 (lease.holder.beat, lease.beat_at) = (lease.holder.beat + 1, state.now);
                 let (token, renewal) = (state.token, self.lease(&state, n, lease.holder));
                 state.store(token, Some(renewal));
-                state.processes[n].phase = Phase::Fetching { lease: Some(lease), before };
+                state.processes[n].phase = Phase::Fetching { lease: Some(lease), before, publishes };
             }
             Action::FailFetch(n) => {
-                let Phase::Fetching { lease, before } = state.processes[n].phase else { return None };
+                let Phase::Fetching { lease, before, .. } = state.processes[n].phase else { return None };
                 state.failed_fetches -= 1;
                 if let Some(lease) = lease.filter(|lease| lease.is_current) {
                     let (holder, duration) = (Holder { beat: u32::MAX, ..lease.holder }, Duration::from_secs(2));
@@ -286,7 +305,7 @@ impl Model for Fleet {
                         (Plan::UseToken, None) => state.problem = Some("a token is used that is not there"),
                         (Plan::Claim, token) => state.processes[n].phase = Phase::Claiming { is_current: true, token },
                         (Plan::Wait | Plan::Fail { .. }, _) => {}
-                        (Plan::FetchAlone, _) => self.fetch_alone(&mut state, n),
+                        (Plan::FetchAlone, _) => self.fetch_alone(&mut state, n, true),
                     }
                 }
                 Phase::Claiming { is_current: false, .. } => state.processes[n].phase = Phase::Idle,
@@ -296,21 +315,25 @@ impl Model for Fleet {
                     let renewal = self.lease(&state, n, holder);
                     state.store(token, Some(renewal));
                     let lease = Lease { holder, is_current: true, beat_at: state.now };
-                    self.start_fetch(&mut state, n, Phase::Fetching { lease: Some(lease), before: token });
+                    self.start_fetch(
+                        &mut state,
+                        n,
+                        Phase::Fetching { lease: Some(lease), before: token, publishes: true },
+                    );
                 }
-                Phase::Fetching { lease, before } => {
+                Phase::Fetching { lease, before, publishes } => {
                     state.issued += 1;
                     // By the clock of the issuer.
                     let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH + state.now + seconds));
                     let id = Id([state.issued; 16]);
                     let new = TokenInfo { id, refresh_at: at(LIFETIME - BUFFER), expires_at: at(LIFETIME) };
                     state.newest = Some(new);
-                    match lease {
-                        Some(Lease { is_current, .. }) => {
-                            let before = before.map(|token| token.id);
-                            state.processes[n].phase = Phase::Publishing { is_current, new, before };
-                        }
-                        None => self.use_token(&mut state, n, new),
+                    if publishes {
+                        let is_current = lease.is_some_and(|lease| lease.is_current);
+                        let before = before.map(|token| token.id);
+                        state.processes[n].phase = Phase::Publishing { is_current, new, before };
+                    } else {
+                        self.use_token(&mut state, n, new);
                     }
                 }
                 Phase::Publishing { is_current, new, before } => {
