@@ -78,7 +78,8 @@ impl Scenario {
         tokio::spawn(async move {
             sleep(duration() / 3).await;
             is_down.store(true, Ordering::Relaxed);
-            sleep(ROTATION).await;
+            // A token that is due at its start lasts for longer than that.
+            sleep(ROTATION * 6 / 10).await;
             is_down.store(false, Ordering::Relaxed);
         });
         let until = SystemClock::new().now().wall() + duration();
