@@ -69,10 +69,14 @@ impl Scenario {
             ("IDENTITY_ENDPOINT", listener.azure_url()),
             ("IDENTITY_HEADER", secret.expose().to_owned()),
         ];
-        let server = Agent::new(secret)
-            .aws(cache(sessions))
-            .google(cache(tokens), "me@example.com", "project-7")
-            .azure(resources.cache(|cache, _| cache.expiry_buffer_by(expiry_buffer).jitter(0.0)).build());
+        let (sessions, tokens) = (cache(sessions), cache(tokens));
+        let resources = resources.cache(|cache, _| cache.expiry_buffer_by(expiry_buffer).jitter(0.0)).build();
+        // An agent has its tokens before it has clients, however slowly those start.
+        sessions.get().await.unwrap();
+        tokens.get().await.unwrap();
+        resources.get(&"https://storage.azure.com".to_owned()).await.unwrap();
+        calls.store(1, Ordering::Relaxed);
+        let server = Agent::new(secret).aws(sessions).google(tokens, "me@example.com", "project-7").azure(resources);
         tokio::spawn(server.serve(listener, std::future::pending()));
         // While the outage lasts, a rotation is due.
         tokio::spawn(async move {
