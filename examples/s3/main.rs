@@ -59,7 +59,7 @@ struct Args {
 async fn main() -> ExitCode {
     let args = Args::parse();
     token_cache_examples::install_crypto();
-    if args.url.is_some() && cfg!(not(feature = "url")) {
+    if args.url.is_some() && !args.child && cfg!(not(feature = "url")) {
         eprintln!(
             "error: --url needs TLS: run `cargo run --release -p token-cache-examples --features url --example s3`"
         );
