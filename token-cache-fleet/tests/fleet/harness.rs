@@ -11,7 +11,7 @@ use token_cache_core::test_util::{VirtualClock, settled};
 use token_cache_core::{
     BoxError, Clock, Error, Event, FetchState, TemporaryToken, TimePoint, TokenCache, TokenSource, retry_after,
 };
-use token_cache_fleet::{Codec, Keys, SharedSource, Store, Utf8, Version};
+use token_cache_fleet::{Keys, SharedSource, Store, Utf8, Version};
 use tokio::task::JoinHandle;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -59,7 +59,12 @@ impl Fleet {
         self.with_source(self.source(keys()).clock(clock.clone()), clock)
     }
 
-    pub(crate) fn with_source<C: Codec<String>>(&self, source: SharedSource<Issuer, C>, clock: impl Clock) -> Process {
+    /// A process that shares nothing.
+    pub(crate) fn process_without_store(&self) -> Process {
+        self.with_source(self.issuer.clone(), self.clock.clone())
+    }
+
+    pub(crate) fn with_source(&self, source: impl TokenSource<Token = String>, clock: impl Clock) -> Process {
         let failures = Arc::new(AtomicUsize::new(0));
         let cache = TokenCache::builder(source).clock(clock).on_event({
             let failures = Arc::clone(&failures);

@@ -1,5 +1,9 @@
 //! An issuer that is slow, down or throttles.
 
+use std::time::Duration;
+
+use token_cache_core::Clock;
+
 use super::harness::*;
 
 #[tokio::test]
@@ -74,4 +78,37 @@ async fn an_issuer_that_hangs_is_asked_by_one_process_at_a_time() {
     }
     // Each call ends with the holder's fetch_timeout of 30 s.
     assert!(fleet.issuer.calls() <= 6, "{}", fleet.issuer.calls());
+}
+
+/// The issuer is down for 30 seconds while a fleet starts. The time from its start to the last first token.
+async fn time_to_recover(is_shared: bool) -> Duration {
+    let fleet = Fleet::new();
+    let start = fleet.clock.now().monotonic();
+    fleet.issuer.set(Behavior::Fail);
+    let processes: Vec<_> =
+        (0..50).map(|_| if is_shared { fleet.process() } else { fleet.process_without_store() }).collect();
+    while processes.iter().any(|process| process.token().is_none()) {
+        let elapsed = fleet.clock.now().monotonic() - start;
+        if elapsed >= SECOND * 30 {
+            fleet.issuer.set(Behavior::AnswerAfter(SECOND / 5));
+        }
+        processes.iter().for_each(|process| drop(process.spawn_get()));
+        fleet.advance(SECOND / 4).await;
+    }
+    fleet.clock.now().monotonic() - start
+}
+
+#[tokio::test]
+async fn a_fleet_recovers_as_fast_as_without_a_store() {
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..5 {
+        times[0].push(time_to_recover(false).await);
+        times[1].push(time_to_recover(true).await);
+    }
+    let [without, with] = times.map(|mut times| {
+        times.sort_unstable();
+        times[2]
+    });
+    println!("recovered {without:?} after the start without a store, {with:?} with one");
+    assert!(with.as_secs_f64() <= 1.1 * without.as_secs_f64(), "{with:?}, and {without:?} without a store");
 }
