@@ -101,13 +101,14 @@ async fn time_to_recover(is_shared: bool) -> Duration {
 #[tokio::test]
 async fn a_fleet_recovers_as_fast_as_without_a_store() {
     let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..5 {
+    // Each waits for a backoff at random, so one start says little.
+    for _ in 0..15 {
         times[0].push(time_to_recover(false).await);
         times[1].push(time_to_recover(true).await);
     }
     let [without, with] = times.map(|mut times| {
         times.sort_unstable();
-        times[2]
+        times[7]
     });
     println!("recovered {without:?} after the start without a store, {with:?} with one");
     assert!(with.as_secs_f64() <= 1.1 * without.as_secs_f64(), "{with:?}, and {without:?} without a store");
