@@ -42,9 +42,20 @@ pub(crate) struct Report {
     pub(crate) expired: u64,
     /// The time of the first token of each cache after its start, in milliseconds.
     pub(crate) first_ms: Vec<u64>,
-    /// Calls with a cached token that took longer than a millisecond of this thread's own time. Zero: none waited.
+    /// Calls that waited although a token was cached.
     pub(crate) waited: u64,
     pub(crate) error: Option<String>,
+}
+
+impl Report {
+    fn add(&mut self, other: Self) {
+        self.gets += other.gets;
+        self.errors += other.errors;
+        self.expired += other.expired;
+        self.waited += other.waited;
+        self.first_ms.extend(other.first_ms);
+        self.error = self.error.take().or(other.error);
+    }
 }
 
 impl Child {
@@ -82,12 +93,7 @@ pub(crate) async fn reports(children: Vec<process::Child>) -> Result<Report, Box
     for child in children {
         let output = child.wait_with_output().await?;
         let report: Report = serde_json::from_slice(&output.stdout)?;
-        sum.gets += report.gets;
-        sum.errors += report.errors;
-        sum.expired += report.expired;
-        sum.waited += report.waited;
-        sum.first_ms.extend(report.first_ms);
-        sum.error = sum.error.or(report.error);
+        sum.add(report);
     }
     sum.first_ms.sort_unstable();
     Ok(sum)
@@ -115,12 +121,7 @@ pub(crate) async fn read_tokens(child: Child) -> Result<(), BoxError> {
     let reads = caches.into_iter().map(|cache| read(cache, child.clone()));
     let mut sum = Report::default();
     for report in futures::future::join_all(reads).await {
-        sum.gets += report.gets;
-        sum.errors += report.errors;
-        sum.expired += report.expired;
-        sum.waited += report.waited;
-        sum.first_ms.extend(report.first_ms);
-        sum.error = sum.error.or(report.error);
+        sum.add(report);
     }
     println!("{}", serde_json::to_string(&sum)?);
     Ok(())
@@ -146,7 +147,7 @@ async fn read(cache: TokenCache<String>, child: Child) -> Report {
         });
         let (got, polls) = got.await;
         report.gets += 1;
-        // A call that waits is polled again; how long that takes says more about the machine than about the cache.
+        // A call that waits is polled again. Its time would say more about the machine than about the cache.
         if has_token && polls > 1 {
             report.waited += 1;
         }

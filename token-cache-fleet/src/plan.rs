@@ -11,7 +11,7 @@ pub(crate) struct Settings {
     /// How long a lease lasts after its last renewal.
     pub(crate) lease: Duration,
     /// How long a process waits for one and the same holder of a lease before it fetches without one.
-    pub(crate) patience: Duration,
+    pub(crate) max_wait: Duration,
     /// Whether a process may fetch without a lease.
     pub(crate) may_fetch_alone: bool,
 }
@@ -169,7 +169,7 @@ impl Memory {
     /// Whether this process has waited long enough for one and the same holder.
     fn is_overdue(&self, renewal: &Renewal, settings: &Settings, now: TimePoint) -> bool {
         let (_, since) = self.waiting_for(renewal, now);
-        now.monotonic().saturating_sub(since) >= settings.patience
+        now.monotonic().saturating_sub(since) >= settings.max_wait
     }
 }
 

@@ -63,7 +63,7 @@ impl<S: TokenSource, C: Codec<S::Token>> SharedSource<S, C> {
             other_records: keys.other_fingerprints().map(|fingerprint| record_name(&name, fingerprint)).collect(),
             sealer: Sealer { keys, name },
             clock: Arc::new(SystemClock::new()),
-            settings: Settings { lease: DEFAULT_LEASE, patience: DEFAULT_PATIENCE, may_fetch_alone: true },
+            settings: Settings { lease: DEFAULT_LEASE, max_wait: DEFAULT_MAX_WAIT, may_fetch_alone: true },
             expiry_buffer: Box::new(|lifetime| DEFAULT_BUFFER.min(lifetime / 2)),
             memory: Mutex::default(),
         }
@@ -88,8 +88,8 @@ impl<S: TokenSource, C: Codec<S::Token>> SharedSource<S, C> {
     /// How long a process waits for another one that fetches, before it fetches for itself. Default: one minute, twice the
     /// `fetch_timeout` of a cache: a process that fetches has given up long before.
     #[must_use]
-    pub const fn patience(mut self, patience: Duration) -> Self {
-        self.settings.patience = patience;
+    pub const fn max_wait(mut self, max_wait: Duration) -> Self {
+        self.settings.max_wait = max_wait;
         self
     }
 
@@ -428,13 +428,10 @@ pub(crate) fn temporary_token<T>(token: T, info: &TokenInfo) -> TemporaryToken<T
         Some(expires_at) => TemporaryToken::new(token, expires_at),
         None => TemporaryToken::never_expires(token),
     };
-    match info.refresh_at {
-        Some(refresh_at) => token.refresh_at(refresh_at),
-        None => token,
-    }
+    shared(token, info)
 }
 
-/// The process that has fetched a token refreshes it when all others do.
+/// A token that is refreshed when the fleet renews it.
 fn shared<T>(token: TemporaryToken<T>, info: &TokenInfo) -> TemporaryToken<T> {
     match info.refresh_at {
         Some(refresh_at) => token.refresh_at(refresh_at),
@@ -466,7 +463,7 @@ fn short_text(error: &(dyn StdError + 'static)) -> String {
 
 const DEFAULT_LEASE: Duration = Duration::from_secs(3);
 /// Twice the `fetch_timeout` of a cache.
-const DEFAULT_PATIENCE: Duration = Duration::from_secs(60);
+const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(60);
 /// As in a cache.
 const DEFAULT_BUFFER: Duration = Duration::from_secs(300);
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);

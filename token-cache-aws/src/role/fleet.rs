@@ -43,7 +43,7 @@ impl AssumeRole {
     ) -> SharedSource<SdkSource, AwsCodec> {
         SharedSource::new(self.source(base).await, AwsCodec, store, self.shared_name(base), keys)
             .expiry_buffer_by(expiry_buffer)
-            .patience(OPERATION_TIMEOUT * 2)
+            .max_wait(OPERATION_TIMEOUT * 2)
     }
 
     /// The name of the role's sessions in a store: that of the role, and a digest of everything that makes a session another one.

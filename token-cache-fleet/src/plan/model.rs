@@ -10,7 +10,7 @@ const LIFETIME: u64 = 6;
 /// The fleet renews a token this long before its expiry.
 const BUFFER: u64 = 3;
 const SETTINGS: Settings =
-    Settings { lease: Duration::from_secs(LEASE), patience: Duration::from_secs(60), may_fetch_alone: true };
+    Settings { lease: Duration::from_secs(LEASE), max_wait: Duration::from_secs(60), may_fetch_alone: true };
 
 /// What the environment may do.
 struct Fleet {

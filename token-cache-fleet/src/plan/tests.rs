@@ -1,7 +1,7 @@
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
-const SETTINGS: Settings = Settings { lease: SECOND, patience: Duration::from_secs(30), may_fetch_alone: true };
+const SETTINGS: Settings = Settings { lease: SECOND, max_wait: Duration::from_secs(30), may_fetch_alone: true };
 
 /// `seconds` after a start, on a clock that is `skew` seconds ahead.
 fn at(seconds: u64, skew: i64) -> TimePoint {
