@@ -14,7 +14,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Entry, State};
+use super::{Entry, Failure, State};
 use crate::clock::TimePoint;
 use crate::deadline::Deadline;
 use crate::status::Freshness;
@@ -66,14 +66,23 @@ impl<T> State<T> {
         }
         let stale = entry.expires.later_by(self.config.stale_if_error);
         match &self.failure {
-            // While the source is known to be down.
             Some(failure) if !failure.is_permanent() && !entry.rejected => {
-                let until = stale.min(Deadline::after(failure.at, self.config.known_down()));
+                let until = stale.min(self.known_down_until(failure));
                 let usable = until.not_reached(now).then_some(Usable { entry, until, at_most_until: stale });
                 let fetch = if usable.is_some() { FetchDue::Background } else { FetchDue::First };
                 Row { freshness: Freshness::Expired, usable, ends: until, fetch }
             }
             _ => Row { freshness: Freshness::Expired, usable: None, ends: Deadline::PAST, fetch: FetchDue::First },
+        }
+    }
+
+    /// Until when the source is known to be down after its last `failure`: for some time, and while a fetch runs that started
+    /// in that time. The end of that fetch will tell.
+    fn known_down_until(&self, failure: &Failure) -> Deadline {
+        let until = Deadline::after(failure.at, self.config.known_down());
+        match self.in_flight.and_then(|in_flight| in_flight.started) {
+            Some(started) if until.not_reached(started) => Deadline::NEVER,
+            _ => until,
         }
     }
 }

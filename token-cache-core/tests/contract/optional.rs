@@ -38,8 +38,12 @@ async fn p19_an_expired_initial_token_is_ignored() {
 
 /// A cache whose token "a" has just expired, and whose source has just failed.
 async fn expired_and_down(stale_if_error: Duration) -> Harness {
-    // With the longest backoff, a fetch that hangs ends at the very end of the time in which a source is known to be down.
-    let mut harness = Harness::with(|builder| builder.stale_if_error(stale_if_error).jitter_sample(|| 0.5));
+    expired_and_down_with(stale_if_error, 0.5).await
+}
+
+async fn expired_and_down_with(stale_if_error: Duration, jitter_sample: f64) -> Harness {
+    let mut harness =
+        Harness::with(|builder| builder.stale_if_error(stale_if_error).jitter_sample(move || jitter_sample));
     harness.fetch("a", HOUR).await;
     harness.clock.advance(HOUR);
     let get = harness.spawn_get();
@@ -94,11 +98,26 @@ async fn p20_the_event_is_emitted_once_per_token() {
 /// <https://github.com/hapijs/catbox/issues/97>
 #[tokio::test]
 async fn p20_a_hanging_source_delays_nobody() {
-    let mut harness = expired_and_down(HOUR / 2).await;
-    for _ in 0..1000 {
-        harness.clock.advance(SECOND);
-        assert_eq!(harness.get_now(), "a");
-        let _hangs = harness.source.try_next_fetch().await;
+    for jitter_sample in [0.0, 0.5, 0.999, 1.0] {
+        let mut harness = expired_and_down_with(HOUR / 2, jitter_sample).await;
+        for _ in 0..1000 {
+            harness.clock.advance(SECOND);
+            assert_eq!(harness.get_now(), "a");
+            let _hangs = harness.source.try_next_fetch().await;
+        }
+    }
+}
+
+/// A fetch that starts late in the time in which the source is known to be down ends after it.
+#[tokio::test]
+async fn p20_a_fetch_that_starts_late_delays_nobody() {
+    for pause in 2..30 {
+        let mut harness = expired_and_down_with(6 * HOUR, 1.0).await;
+        for _ in 0..1200 / pause {
+            harness.clock.advance(pause * SECOND);
+            assert_eq!(harness.get_now(), "a", "a reader every {pause} s");
+            let _hangs = harness.source.try_next_fetch().await;
+        }
     }
 }
 

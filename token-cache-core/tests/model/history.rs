@@ -150,7 +150,9 @@ impl History {
         let known_for = self.settings.max_backoff() + self.settings.fetch_timeout;
         let token = self.stored()?;
         let until = token.expires?.later(self.settings.stale_if_error);
-        let is_down = failure.kind != ErrorKind::Permanent && self.since(at) < known_for;
+        let running = self.pending().and_then(|(fetch, ..)| self.started(fetch));
+        let is_known = self.since(at) < known_for || running.is_some_and(|started| between(at, started) < known_for);
+        let is_down = failure.kind != ErrorKind::Permanent && is_known;
         let is_stale = !self.is_being_replaced()
             && token.freshness(self.now) == Freshness::Expired
             && !until.remaining(self.now).is_zero();

@@ -19,6 +19,21 @@ fn p20_serving_expired_is_reported_once() {
 }
 
 #[test]
+fn p20_a_source_is_down_until_the_fetch_ends_that_started_while_it_was() {
+    let mut state = holding_with(Config { stale_if_error: HOUR, ..config() });
+    get(&mut state, 3601);
+    fail(&mut state, 3601);
+    get(&mut state, 3601 + 329);
+    let id = in_flight(&state).id;
+    assert!(state.begin(id, at(3601 + 329)));
+    for seconds in [330, 358, 359, 400] {
+        assert!(matches!(get(&mut state, 3601 + seconds), Decision::Serve(_)), "after {seconds} s");
+    }
+    assert!(state.fail_overdue(id, at(3601 + 400), 0.5).is_some());
+    assert!(matches!(get(&mut state, 3601 + 400 + 329), Decision::Serve(_)));
+}
+
+#[test]
 fn p20_an_expired_token_is_not_served_for_longer() {
     let mut state = holding_with(Config { stale_if_error: 60 * SECOND, ..config() });
     get(&mut state, 3601);
