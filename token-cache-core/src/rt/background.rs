@@ -4,6 +4,7 @@
 //! on that.
 
 use std::future::pending;
+use std::panic::catch_unwind;
 use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -70,9 +71,26 @@ impl Drop for Background {
 fn start(shared: &'static Shared, name: &str) -> Option<Running> {
     let runtime = Builder::new_current_thread().enable_all().build().ok()?;
     let (handle, users) = (runtime.handle().clone(), watch::Sender::new(0));
-    let count = users.subscribe();
-    thread::Builder::new().name(name.to_owned()).spawn(move || run(&runtime, shared, count)).ok()?;
+    let (runtime, count) = (DropAnywhere(Some(runtime)), users.subscribe());
+    let thread = thread::Builder::new().name(name.to_owned());
+    let run = move || {
+        if let Some(runtime) = &runtime.0 {
+            run(runtime, shared, count);
+        }
+    };
+    thread.spawn(run).ok()?;
     Some(Running { handle, users, process: process::id() })
+}
+
+/// A runtime that is dropped in an async task if its thread cannot start. Dropping a `Runtime` there panics.
+struct DropAnywhere(Option<Runtime>);
+
+impl Drop for DropAnywhere {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Drives the runtime until nobody has used it for some time.
@@ -97,12 +115,16 @@ fn lock(shared: &Shared) -> MutexGuard<'_, Option<Running>> {
 
 /// Completes at `instant`, wherever it is polled.
 pub(crate) async fn sleep_until(instant: Instant) {
-    let Some(background) = Background::timers() else { return pending().await };
+    let background = Background::timers();
     let sleep = {
-        let _context = background.handle.enter();
-        tokio::time::sleep_until(instant.into())
+        let _context = background.as_ref().map(|background| background.handle.enter());
+        // Without the thread, the timer of the current runtime is better than none. It panics if there is none.
+        catch_unwind(|| tokio::time::sleep_until(instant.into()))
     };
-    sleep.await;
+    match sleep {
+        Ok(sleep) => sleep.await,
+        Err(_) => pending().await,
+    }
     // Until here, so that the timer is driven.
     drop(background);
 }

@@ -1,34 +1,61 @@
-//! The table of promises in DESIGN.md names the tests that keep them.
+//! The promises in DESIGN.md and the tests that keep them. `UPDATE_PROMISES=1` writes docs/promises.md anew.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::ops::RangeInclusive;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 #[test]
-fn the_promise_table_names_every_test() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let design = fs::read_to_string(root.join("../DESIGN.md")).unwrap();
-    let code: String = [root.join("tests"), root.join("src")]
-        .iter()
-        .flat_map(|folder| rust_files(folder))
-        .map(|path| fs::read_to_string(path).unwrap())
+fn the_list_of_promises_names_every_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let design = fs::read_to_string(root.join("DESIGN.md")).unwrap();
+    let meanings: Vec<&str> = (1..)
+        .map_while(|promise| {
+            design.lines().find_map(|line| line.strip_prefix(&format!("| {promise} | "))?.strip_suffix(" |"))
+        })
         .collect();
-    let tests: BTreeSet<&str> = code.lines().filter_map(function).filter(|name| !promises(name).is_empty()).collect();
+    assert_eq!(meanings.len(), 28, "promises in DESIGN.md");
 
-    let mut named = BTreeSet::new();
-    for promise in PROMISES {
-        let start = format!("| {promise} | ");
-        let row = design.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row {promise}"));
-        let names: Vec<&str> = row.split('`').skip(1).step_by(2).filter(|name| !promises(name).is_empty()).collect();
-        assert!(names.iter().any(|name| promises(name).contains(&promise)), "row {promise} has no test of its own");
-        for name in names {
-            assert!(tests.contains(name), "row {promise} names {name}, which does not exist");
-            named.insert(name);
+    let expected = promises_page(&meanings, &tests(root));
+    let page = root.join("docs/promises.md");
+    if env::var_os("UPDATE_PROMISES").is_some() {
+        fs::write(&page, &expected).unwrap();
+    }
+    let written = fs::read_to_string(page).unwrap_or_default();
+    assert_eq!(written, expected, "docs/promises.md is outdated: run this test with UPDATE_PROMISES=1");
+}
+
+/// The tests of each promise, by the path of their file.
+type Tests = BTreeMap<(u32, String), BTreeSet<String>>;
+
+fn tests(root: &Path) -> Tests {
+    let mut tests = Tests::new();
+    for path in ["tests", "src"].iter().flat_map(|folder| rust_files(&root.join("token-cache-core").join(folder))) {
+        let file = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+        for name in fs::read_to_string(&path).unwrap().lines().filter_map(function) {
+            for promise in promises(name) {
+                tests.entry((promise, file.clone())).or_default().insert(name.to_owned());
+            }
         }
     }
-    let missing: Vec<_> = tests.difference(&named).collect();
-    assert!(missing.is_empty(), "not in the table: {missing:?}");
+    tests
+}
+
+fn promises_page(meanings: &[&str], tests: &Tests) -> String {
+    let mut page = "# The tests of each promise\n\n\
+        The promises are those of [DESIGN.md](../DESIGN.md#promises-and-their-tests). This page is generated from the names of the \
+        tests.\n"
+        .to_owned();
+    for (promise, meaning) in (1..).zip(meanings) {
+        write!(page, "\n## {promise}\n\n{meaning}\n").unwrap();
+        let files: Vec<_> = tests.iter().filter(|((number, _), _)| *number == promise).collect();
+        assert!(!files.is_empty(), "promise {promise} has no test");
+        for ((_, file), names) in files {
+            let names: String = names.iter().map(|name| format!("- `{name}`\n")).collect();
+            write!(page, "\n[{file}](../{file}):\n\n{names}").unwrap();
+        }
+    }
+    page
 }
 
 #[test]
@@ -42,8 +69,6 @@ fn the_core_names_no_cloud() {
         }
     }
 }
-
-const PROMISES: RangeInclusive<u32> = 1..=28;
 
 /// All Rust files of a folder and its subfolders.
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
