@@ -1,25 +1,25 @@
 //! [`SharedSource`]: a source that fetches once for all processes.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::{Either, select};
-use token_cache_core::{
-    BoxError, Clock, SystemClock, TemporaryToken, TimePoint, TokenSource, requested_delay, retry_after,
-};
+use token_cache_core::{BoxError, Clock, SystemClock, TemporaryToken, TimePoint, TokenSource, retry_after};
 
 use crate::codec::Codec;
 use crate::error::FleetError;
 use crate::events;
 use crate::keys::Keys;
-use crate::plan::{Holder, Id, MAX_PAUSE, Memory, Plan, PlanWithoutStore, Renewal, RenewalKind, Settings, TokenInfo};
+use crate::plan::{Id, Memory, Plan, PlanWithoutStore, Renewal, Settings, TokenInfo};
 use crate::random;
 use crate::record::{Record, Sealer};
 use crate::store::{Store, Version};
+
+mod lease;
+mod publish;
 
 /// A token source that shares each token of another source with all processes that use the same [`Store`], name and [`Keys`].
 ///
@@ -181,131 +181,11 @@ impl<S: TokenSource, C: Codec<S::Token>> SharedSource<S, C> {
         temporary_token(token, &info)
     }
 
-    /// Fetches as the holder of a lease.
-    async fn renew(
-        &self,
-        holder: Id,
-        version: Version,
-        loaded: Loaded<S::Token>,
-    ) -> Result<TemporaryToken<S::Token>, BoxError> {
-        let lease = Mutex::new(Lease { holder: Holder { id: holder, beat: 0 }, version: Some(version) });
-        let started_at = self.now().wall();
-        let fetched = match select(self.source.fetch(), pin!(self.keep_lease(&lease, &loaded.sealed_token))).await {
-            Either::Left((fetched, _)) => fetched,
-            Either::Right((never, _)) => match never {},
-        };
-        let version = lease.into_inner().unwrap_or_else(PoisonError::into_inner).version;
-        let before = loaded.token.as_ref().map(|(info, _)| info.id);
-        match fetched {
-            Ok(token) => {
-                let (info, record) = self.record_of(&token, started_at);
-                self.try_publish(version, before, &info, record).await;
-                self.memory().set_last(info);
-                Ok(shared(token, &info))
-            }
-            Err(error) => {
-                let pause = self.pause(holder, &error, &loaded);
-                if let (Some(version), Some(pause)) = (version, pause) {
-                    let keep = loaded.token.as_ref().map_or(MIN_KEEP, |(info, _)| keep(info, self.now()));
-                    // If it fails, the lease ends by itself.
-                    let _ = self.swap(Some(&version), &pause, keep).await;
-                }
-                let (now, memory) = (self.now(), *self.memory());
-                match loaded.token.filter(|(info, _)| memory.is_usable(info, now)) {
-                    Some((info, token)) => Ok(self.use_token(info, token)),
-                    None => Err(error),
-                }
-            }
-        }
-    }
-
-    /// Renews the lease for as long as it is polled.
-    async fn keep_lease(&self, lease: &Mutex<Lease>, sealed_token: &[u8]) -> std::convert::Infallible {
-        loop {
-            self.sleep(self.settings.lease / 3).await;
-            let (holder, version) = {
-                let mut lease = lock(lease);
-                lease.holder.beat += 1;
-                // Until the store has responded, the version is unknown.
-                (lease.holder, lease.version.take())
-            };
-            let Some(version) = version else { return futures::future::pending().await };
-            let Some(record) = self.lease_record(holder, sealed_token) else { return futures::future::pending().await };
-            match self.swap(Some(&version), &record, self.settings.lease + MIN_KEEP).await {
-                Ok(next) => lock(lease).version = next,
-                Err(_) => lock(lease).version = Some(version),
-            }
-        }
-    }
-
-    /// `None`: it cannot be sealed.
-    fn lease_record(&self, holder: Holder, sealed_token: &[u8]) -> Option<Record> {
-        let (duration, written_at) = (self.settings.lease, self.now().wall());
-        let renewal = Renewal { kind: RenewalKind::Fetching, holder, duration, written_at };
-        let error = self.sealer.seal_error(&renewal, "")?;
-        Some(Record { renewal: Some(renewal), error, token: sealed_token.to_vec() })
-    }
-
-    /// The record of a token that was just fetched. `None`: it cannot be sealed.
-    fn record_of(&self, token: &TemporaryToken<S::Token>, started_at: SystemTime) -> (TokenInfo, Option<Record>) {
-        let expires_at = token.expires_at(started_at);
-        let refresh_at = token.refresh_time().or_else(|| {
-            let expires_at = expires_at?;
-            let lifetime = expires_at.duration_since(started_at).unwrap_or_default();
-            expires_at.checked_sub((self.expiry_buffer)(lifetime).min(lifetime))
-        });
-        let id = random::id();
-        let info = TokenInfo { id: id.unwrap_or(Id([0; 16])), expires_at, refresh_at };
-        let bytes = zeroize::Zeroizing::new(self.codec.encode(token.value()));
-        let sealed = id.and_then(|_| self.sealer.seal_token(&info, &bytes));
-        (info, sealed.map(|token| Record { renewal: None, error: Vec::new(), token }))
-    }
-
-    /// Stores a new token, unless another process has stored one since.
-    async fn publish(
-        &self,
-        version: Option<Version>,
-        before: Option<Id>,
-        record: &Record,
-        keep: Duration,
-    ) -> Result<(), BoxError> {
-        let (mut is_known, mut expected) = (version.is_some(), version);
-        loop {
-            if is_known && self.swap(expected.as_ref(), record, keep).await?.is_some() {
-                return Ok(());
-            }
-            let found = self.load_record(&self.record_name).await?;
-            if found.token.is_some_and(|(info, _)| info.is_valid(self.now()) && Some(info.id) != before) {
-                return Ok(());
-            }
-            (is_known, expected) = (true, found.version);
-        }
-    }
-
-    /// The record that tells the other processes of a failed fetch.
-    fn pause(&self, holder: Id, error: &BoxError, loaded: &Loaded<S::Token>) -> Option<Record> {
-        let pause = MIN_PAUSE + (DEFAULT_MAX_PAUSE - MIN_PAUSE).mul_f64(random::fraction());
-        let duration = pause.max(requested_delay(error).unwrap_or_default()).min(MAX_PAUSE);
-        // The beat of a pause differs from all beats of its lease.
-        let holder = Holder { id: holder, beat: u32::MAX };
-        let renewal = Renewal { kind: RenewalKind::Paused, holder, duration, written_at: self.now().wall() };
-        let error = self.sealer.seal_error(&renewal, &short_text(&**error))?;
-        Some(Record { renewal: Some(renewal), error, token: loaded.sealed_token.clone() })
-    }
-
-    /// Stores a new token if that is possible in time. It is returned in any case.
-    async fn try_publish(
-        &self,
-        version: Option<Version>,
-        before: Option<Id>,
-        info: &TokenInfo,
-        record: Option<Record>,
-    ) {
-        let Some(record) = record else { return };
-        let publish = self.publish(version, before, &record, keep(info, self.now()));
-        if !matches!(self.with_timeout(publish).await, Some(Ok(()))) {
-            events::not_published(&self.sealer.name);
-        }
+    /// Returns the token of a record that is due, if it is still usable.
+    fn use_due_token(&self, token: Option<(TokenInfo, S::Token)>) -> Option<TemporaryToken<S::Token>> {
+        let (memory, now) = (*self.memory(), self.now());
+        let (info, token) = token.filter(|(info, _)| memory.is_usable(info, now))?;
+        Some(self.use_token(info, token))
     }
 
     /// Fetches without a lease.
@@ -351,22 +231,8 @@ impl<S: TokenSource, C: Codec<S::Token>> TokenSource for SharedSource<S, C> {
                 (Plan::UseToken, Some((info, token))) => return Ok(self.use_token(info, token)),
                 (Plan::Claim, token) => {
                     loaded.token = token;
-                    let readable = StoreState::Readable { token: loaded.token.as_ref().map(|(info, _)| info.id) };
-                    let Some(holder) = random::id() else { return self.fetch_alone(readable).await };
-                    let lease = self.lease_record(Holder { id: holder, beat: 0 }, &loaded.sealed_token);
-                    let Some(record) = lease else { return self.fetch_alone(readable).await };
-                    let keep = self.settings.lease + MIN_KEEP;
-                    match self.swap(loaded.version.as_ref(), &record, keep).await {
-                        Ok(Some(version)) => return self.renew(holder, version, loaded).await,
-                        Ok(None) => {}
-                        Err(error) => {
-                            let (memory, now) = (*self.memory(), self.now());
-                            return match loaded.token.filter(|(info, _)| memory.is_usable(info, now)) {
-                                // It is due, and better than a fetch without a lease.
-                                Some((info, token)) => Ok(self.use_token(info, token)),
-                                None => self.fetch_without_store(error, readable).await,
-                            };
-                        }
+                    if let Some(result) = self.claim(loaded).await {
+                        return result;
                     }
                 }
                 (Plan::Fail { retry_after: delay }, _) => {
@@ -412,17 +278,6 @@ enum StoreState {
     Failed,
 }
 
-/// A lease that this process holds.
-struct Lease {
-    holder: Holder,
-    /// Of the record. `None`: unknown, or another process has changed it.
-    version: Option<Version>,
-}
-
-fn lock(lease: &Mutex<Lease>) -> MutexGuard<'_, Lease> {
-    lease.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 pub(crate) fn temporary_token<T>(token: T, info: &TokenInfo) -> TemporaryToken<T> {
     let token = match info.expires_at {
         Some(expires_at) => TemporaryToken::new(token, expires_at),
@@ -444,23 +299,6 @@ fn record_name(name: &str, fingerprint: &str) -> Box<str> {
     format!("{name}.v1.{fingerprint}").into()
 }
 
-/// How long a store has to keep the record of a token.
-fn keep(info: &TokenInfo, now: TimePoint) -> Duration {
-    let remaining = info.expires_at.map(|expires_at| expires_at.duration_since(now.wall()).unwrap_or_default());
-    remaining.map_or(MAX_KEEP, |remaining| remaining.min(MAX_KEEP)) + MIN_KEEP
-}
-
-/// The messages of an error and its sources, as much as a record should have.
-fn short_text(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text.chars().take(MAX_ERROR_LEN).collect()
-}
-
 const DEFAULT_LEASE: Duration = Duration::from_secs(3);
 /// Twice the `fetch_timeout` of a cache.
 const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(60);
@@ -470,11 +308,3 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two looks at the record, drawn from half of it to one and a half.
 const FIRST_INTERVAL: Duration = Duration::from_millis(50);
 const MAX_INTERVAL: Duration = Duration::from_millis(500);
-/// After a failed fetch. Drawn, so that the fleet does not ask in step with the issuer's own intervals.
-const MIN_PAUSE: Duration = Duration::from_secs(2);
-const DEFAULT_MAX_PAUSE: Duration = Duration::from_secs(5);
-/// How long a record is kept beyond its token.
-const MIN_KEEP: Duration = Duration::from_secs(60);
-const MAX_KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
-/// In characters.
-const MAX_ERROR_LEN: usize = 300;
