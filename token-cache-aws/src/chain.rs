@@ -98,21 +98,7 @@ impl ChainSource {
     pub(crate) fn load(settings: LoadSettings) -> Pin<Box<dyn Future<Output = Self> + Send>> {
         Box::pin(async {
             let env = Environment::read();
-            let files = ProfileFiles::read_valid(&env).unwrap_or(ProfileFiles::none());
-            let mut loader = loader(env.variables()).profile_files(files.for_sdk());
-            if let Some(name) = &settings.profile {
-                loader = loader.profile_name(name);
-            }
-            if let Some(region) = &settings.region {
-                loader = loader.region(region.clone());
-            }
-            if let Some(url) = &settings.endpoint_url {
-                loader = loader.endpoint_url(url);
-            }
-            if let Some(client) = &settings.http_client {
-                loader = loader.http_client(client.clone());
-            }
-            let config = loader.load().await;
+            let config = load_config(&settings, &env, env.variables()).await;
             Self { settings, config, identity: Mutex::new(None) }
         })
     }
@@ -131,6 +117,7 @@ impl ChainSource {
         };
         // Before a request to another issuer. Within one source, an incomplete configuration has a better error below.
         self.require(Identity::source_difference, &identity)?;
+        self.require_same_endpoint(env).await?;
         let credentials = match link {
             Link::Environment(credentials) => Ok(credentials),
             Link::Profile(profile) => self.fetch_from_profile(fetch, &profile).await,
@@ -167,6 +154,24 @@ impl ChainSource {
             Some(difference) => Err(CredentialsError::provider_error(format!(
                 "the credentials of this cache were from {difference}; a cache never changes its identity: restore the \
                  configuration, or create a new cache"
+            ))),
+        }
+    }
+
+    /// Fails if the configuration had another region or endpoint when this cache was made, which stores may already use.
+    /// Credentials and region would be of two profiles. After the first credentials, neither changes.
+    async fn require_same_endpoint(&self, env: &Environment) -> Result<(), CredentialsError> {
+        if self.identity().is_some() {
+            return Ok(());
+        }
+        let mut variables = env.variables();
+        // That region does not change.
+        variables.insert("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned());
+        let config = load_config(&self.settings, env, variables).await;
+        match EndpointConfig::new(&self.config).difference(&EndpointConfig::new(&config)) {
+            None => Ok(()),
+            Some(difference) => Err(CredentialsError::provider_error(format!(
+                "the configuration has changed since this cache was created: {difference}; restore it, or create a new cache"
             ))),
         }
     }
@@ -300,6 +305,24 @@ impl ChainSource {
         }
         config
     }
+}
+
+async fn load_config(settings: &LoadSettings, env: &Environment, variables: HashMap<String, String>) -> SdkConfig {
+    let files = ProfileFiles::read_valid(env).unwrap_or(ProfileFiles::none());
+    let mut loader = loader(variables).profile_files(files.for_sdk());
+    if let Some(name) = &settings.profile {
+        loader = loader.profile_name(name);
+    }
+    if let Some(region) = &settings.region {
+        loader = loader.region(region.clone());
+    }
+    if let Some(url) = &settings.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    if let Some(client) = &settings.http_client {
+        loader = loader.http_client(client.clone());
+    }
+    loader.load().await
 }
 
 async fn provide(loader: ConfigLoader) -> provider::Result {

@@ -17,7 +17,7 @@ pub(crate) struct EndpointConfig {
 
 /// Which of a service's endpoints are used.
 #[cfg(feature = "chain")]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct EndpointVariant {
     use_fips: bool,
     use_dual_stack: bool,
@@ -39,6 +39,22 @@ impl EndpointConfig {
         }
     }
 
+    /// How a later configuration differs, in what it sets.
+    #[cfg(feature = "chain")]
+    pub(crate) fn difference(&self, later: &Self) -> Option<String> {
+        let changed = |name, before: &Option<String>, now: &Option<String>| match (before, now) {
+            (Some(before), Some(now)) if before != now => Some(format!("its {name} was {before} and is {now}")),
+            _ => None,
+        };
+        changed("region", &self.region, &later.region)
+            .or_else(|| changed("endpoint", &self.s3_endpoint_url, &later.s3_endpoint_url))
+            .or_else(|| {
+                let is_changed =
+                    self.s3_endpoint_url.is_some() != later.s3_endpoint_url.is_some() || self.variant != later.variant;
+                is_changed.then(|| "it sets other endpoints".to_owned())
+            })
+    }
+
     /// The endpoint for stores in a region. `None`: the one that object_store uses.
     #[cfg(feature = "_object_store")]
     pub(crate) fn for_store(&self, region: Option<&str>) -> Option<String> {
@@ -49,6 +65,15 @@ impl EndpointConfig {
             let _ = region;
             self.s3_endpoint_url.clone()
         }
+    }
+
+    /// Whether the configuration requires FIPS or dual stack endpoints.
+    #[cfg(feature = "_object_store")]
+    pub(crate) fn has_variant(&self) -> bool {
+        #[cfg(feature = "chain")]
+        return self.variant.use_fips || self.variant.use_dual_stack;
+        #[cfg(not(feature = "chain"))]
+        false
     }
 
     /// Fails if S3 has no such endpoint.

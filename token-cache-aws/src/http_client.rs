@@ -9,6 +9,8 @@ pub(crate) use self::exchange::Exchange;
 
 #[cfg(any(feature = "https", feature = "https-ring"))]
 mod local;
+#[cfg(any(feature = "https", feature = "https-ring"))]
+use self::local::proxy_of;
 
 /// A client that uses the proxies of the environment, but not for addresses of this machine.
 #[cfg(any(feature = "https", feature = "https-ring"))]
@@ -21,6 +23,12 @@ pub(crate) fn http_client() -> Option<SharedHttpClient> {
 pub(crate) fn http_client() -> Option<SharedHttpClient> {
     use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
     Some(SharedHttpClient::new(http_client_fn(|_, _| SharedHttpConnector::new(missing::NoHttpClient))))
+}
+
+/// The client of the program decides about proxies.
+#[cfg(not(any(feature = "https", feature = "https-ring")))]
+const fn proxy_of(_: &http::Uri) -> Option<String> {
+    None
 }
 
 #[cfg(not(any(feature = "https", feature = "https-ring")))]

@@ -24,7 +24,8 @@ impl AwsTokenCache {
     /// of this cache are of another one, every request fails, because one of the two identities was not meant.
     ///
     /// FIPS and dual stack endpoints, if they are configured, and those of other partitions such as China are set as the
-    /// SDK does, with path-style requests. object_store has no such endpoints for directory buckets (S3 Express).
+    /// SDK does, with path-style requests. object_store asks for the sessions of directory buckets (S3 Express) at an
+    /// endpoint that is neither, so every request of such a store fails.
     #[must_use]
     pub fn configure<B: S3Builder>(&self, builder: B) -> B {
         builder.set_endpoint_config(self).set_credentials(self)
@@ -60,6 +61,17 @@ impl fmt::Debug for OnlyKey {
         self.aws.fmt(f)
     }
 }
+
+/// In place of the credentials of a store whose requests would go to another endpoint than the configured one.
+#[derive(Debug)]
+struct NoExpressEndpoint;
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "object_store has no FIPS or dual stack endpoint for the sessions of directory buckets (S3 Express): unset \
+     AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT, or use another bucket"
+)]
+struct WrongEndpoint;
 
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -107,6 +119,20 @@ macro_rules! s3_builder {
                 }
             }
 
+            impl CredentialProvider for NoExpressEndpoint {
+                type Credential = AwsCredential;
+
+                fn get_credential<'a, 'b>(
+                    &'a self,
+                ) -> Pin<Box<dyn Future<Output = Result<Arc<AwsCredential>>> + Send + 'b>>
+                where
+                    'a: 'b,
+                    Self: 'b,
+                {
+                    Box::pin(async { Err(Error::Generic { store: "TokenCache", source: Box::new(WrongEndpoint) }) })
+                }
+            }
+
             impl S3Builder for AmazonS3Builder {
                 fn set_endpoint_config(mut self, aws: &AwsTokenCache) -> Self {
                     let mut region = set_value(&self, AmazonS3ConfigKey::Region);
@@ -129,6 +155,9 @@ macro_rules! s3_builder {
                 }
 
                 fn set_credentials(self, aws: &AwsTokenCache) -> Self {
+                    if lacks_session_endpoint(&self, aws) {
+                        return self.with_credentials(Arc::new(NoExpressEndpoint));
+                    }
                     match set_value(&self, AmazonS3ConfigKey::AccessKeyId) {
                         Some(key_id) => self.with_credentials(Arc::new(OnlyKey { key_id, aws: aws.clone() })),
                         None => self.with_credentials(Arc::new(aws.clone())),
@@ -141,6 +170,15 @@ macro_rules! s3_builder {
                         None => self.with_skip_signature(true),
                     }
                 }
+            }
+
+            /// Whether object_store lacks the endpoint that is configured.
+            fn lacks_session_endpoint(builder: &AmazonS3Builder, aws: &AwsTokenCache) -> bool {
+                let is_express = set_value(builder, AmazonS3ConfigKey::S3Express).is_some_and(|value| {
+                    // As object_store reads it.
+                    ["1", "true", "on", "yes", "y"].contains(&value.to_ascii_lowercase().as_str())
+                });
+                is_express && aws.endpoint().has_variant()
             }
 
             /// A value that is blank counts as not set.

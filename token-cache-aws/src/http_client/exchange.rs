@@ -13,6 +13,7 @@ use aws_smithy_types::body::SdkBody;
 use http::Uri;
 
 use super::address::is_local;
+use super::proxy_of;
 use crate::error_body::read_error_body;
 
 /// The last request of a fetch, as far as an error should tell of it. Clones share it.
@@ -23,6 +24,8 @@ pub(crate) struct Exchange(Arc<Mutex<Request>>);
 struct Request {
     /// With the port.
     host: String,
+    /// That the environment names for this request. Otherwise nobody looks for the cause there.
+    proxy: Option<String>,
     is_answered: bool,
     /// The body of a response of this machine that reports an error.
     refusal: Option<String>,
@@ -34,10 +37,14 @@ impl Exchange {
         SharedHttpClient::new(Observed { exchange: self.clone(), inner: client })
     }
 
-    /// The host of the last request, if there was no response.
+    /// Who did not respond to the last request: its host, and the proxy. `None` if there was a response.
     pub(crate) fn unanswered(&self) -> Option<String> {
         let request = self.request();
-        (!request.is_answered && !request.host.is_empty()).then(|| request.host.clone())
+        let Request { host, proxy, is_answered, .. } = &*request;
+        (!is_answered && !host.is_empty()).then(|| match proxy {
+            Some(proxy) => format!("{host}, for which HTTPS_PROXY, HTTP_PROXY or ALL_PROXY name the proxy {proxy}"),
+            None => host.clone(),
+        })
     }
 
     /// What a service on this machine has said with its last response, if that reports an error. Not redacted.
@@ -77,8 +84,9 @@ impl HttpConnector for Observed<SharedHttpConnector> {
             let with_user = authority.as_str();
             with_user.rsplit_once('@').map_or(with_user, |(_, host)| host)
         });
-        *self.exchange.request() = Request { host: host.to_owned(), ..Request::default() };
         let is_local = is_local(request.uri());
+        let proxy = uri.as_ref().filter(|_| !is_local).and_then(proxy_of);
+        *self.exchange.request() = Request { host: host.to_owned(), proxy, ..Request::default() };
         let (exchange, response) = (self.exchange.clone(), self.inner.call(request));
         HttpConnectorFuture::new(async move {
             let mut response = response.await?;

@@ -7,12 +7,10 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::{Builder, ConnectorBuilder};
-use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
 use http::Uri;
@@ -61,48 +59,16 @@ impl HttpConnector for LocalDirect<SharedHttpConnector> {
         if is_local(request.uri()) {
             return self.direct.call(request);
         }
-        let uri = request.uri().parse().ok();
-        let response = self.proxied.call(request);
-        HttpConnectorFuture::new(async move {
-            response.await.map_err(|error| match uri.and_then(|uri| proxy_of(&uri)) {
-                Some(proxy) => with_source(error, |source| ThroughProxy { proxy, source }.into()),
-                None => error,
-            })
-        })
+        self.proxied.call(request)
     }
 }
 
-/// A request through a proxy has failed. Otherwise nobody looks for the cause there.
-#[derive(Debug, thiserror::Error)]
-#[error("through the proxy {proxy} of HTTPS_PROXY, HTTP_PROXY or ALL_PROXY")]
-struct ThroughProxy {
-    proxy: String,
-    source: BoxError,
-}
-
-/// The proxy for a request, without its user and password.
-fn proxy_of(uri: &Uri) -> Option<String> {
+/// The proxy that the environment names for a request, without its user and password.
+pub(super) fn proxy_of(uri: &Uri) -> Option<String> {
     let proxy = Matcher::from_env().intercept(uri)?;
     let (scheme, host) = (proxy.uri().scheme_str().unwrap_or("http"), proxy.uri().host()?);
     Some(match proxy.uri().port_u16() {
         Some(port) => format!("{scheme}://{host}:{port}"),
         None => format!("{scheme}://{host}"),
     })
-}
-
-/// The same error with another source.
-fn with_source(error: ConnectorError, source: impl FnOnce(BoxError) -> BoxError) -> ConnectorError {
-    let (is_timeout, is_user, is_io) = (error.is_timeout(), error.is_user(), error.is_io());
-    let (kind, connection) = (error.as_other(), error.connection_metadata().cloned());
-    let source = source(error.into_source());
-    let error = match () {
-        () if is_timeout => ConnectorError::timeout(source),
-        () if is_user => ConnectorError::user(source),
-        () if is_io => ConnectorError::io(source),
-        () => ConnectorError::other(source, kind),
-    };
-    match connection {
-        Some(connection) => error.with_connection(connection),
-        None => error,
-    }
 }

@@ -18,6 +18,9 @@ async fn run_with_home(child: &str, config: &str) -> u64 {
     let mut env = aws.imds_env();
     env.push(("AWS_ENDPOINT_URL_STS", aws.issuer().sts_endpoint()));
     env.push(("HOME", home.path().to_str().unwrap().to_owned()));
+    if config.contains("region") {
+        env.retain(|(name, _)| *name != "AWS_REGION" && !name.starts_with("AWS_ENDPOINT_URL"));
+    }
     child_succeeds(child, env).await;
     aws.issuer().counts().imds_credentials
 }
@@ -90,6 +93,37 @@ async fn child_empties_its_file() {
     );
     assert!(!is_no_credentials(&error) && rotation.aws.cache().peek().is_none());
     assert_ne!(rotation.fetch(&good).await.unwrap(), first.access_key_id());
+}
+
+/// Stores have the region of the configuration that was there when the cache was created.
+#[tokio::test]
+async fn the_first_credentials_have_the_region_of_their_profile() {
+    assert_eq!(run_with_home("kept_identity::child_changes_its_region", &profile("eu-north-1")).await, 0);
+}
+
+fn profile(region: &str) -> String {
+    format!("[default]\nregion = {region}\naws_access_key_id = {{id}}\naws_secret_access_key = {{secret}}\n")
+}
+
+#[tokio::test]
+#[ignore = "the child process of the test above"]
+async fn child_changes_its_region() {
+    let rotation = Rotation::start().await;
+    let first = fs::read_to_string(&rotation.file).unwrap();
+    assert_eq!(rotation.aws.region(), Some("eu-north-1"));
+    for other in [
+        first.replace("eu-north-1", "us-west-2"),
+        first.replace("[default]", "[default]\nendpoint_url = http://127.0.0.1:1"),
+        first.replace("[default]", "[default]\nuse_fips_endpoint = true"),
+    ] {
+        let error = rotation.fetch(&other).await.unwrap_err().to_string();
+        assert_contains(&error, &["has changed since this cache was created", "create a new cache"]);
+        assert_eq!(error.contains("was eu-north-1 and is us-west-2"), other.contains("us-west-2"), "{error}");
+    }
+    rotation.fetch(&first).await.unwrap();
+    assert_eq!(rotation.aws.region(), Some("eu-north-1"));
+    rotation.fetch(&first.replace("eu-north-1", "us-west-2")).await.unwrap();
+    assert_eq!(rotation.aws.region(), Some("eu-north-1"), "the same keys, so nothing is mixed");
 }
 
 #[tokio::test]

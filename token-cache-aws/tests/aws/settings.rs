@@ -77,6 +77,26 @@ async fn child_prints_its_endpoint() {
     token_cache_test_support::report(format_args!("{} {}", value(Key::Region), value(Key::Endpoint)));
 }
 
+/// object_store asks for a session at the endpoint that is neither, whatever endpoint is set.
+#[tokio::test]
+async fn a_directory_bucket_never_uses_another_endpoint_than_the_configured_one() {
+    for variable in ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"] {
+        let keys = [("AWS_ACCESS_KEY_ID", "AKIAX"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_REGION", "us-east-1")];
+        let variables = [keys.as_slice(), &[(variable, "true")]].concat();
+        let printed = prints("child_writes_to_a_directory_bucket", &variables).await;
+        assert_contains(&printed, &[variable, "S3 Express", "use another bucket"]);
+    }
+}
+
+#[tokio::test]
+#[ignore = "the child process of the test above"]
+async fn child_writes_to_a_directory_bucket() {
+    let aws = AwsTokenCache::from_env().await;
+    let builder = AmazonS3Builder::new().with_bucket_name("bucket--use1-az4--x-s3").with_s3_express(true);
+    let error = round_trip(&aws.configure(builder).build().unwrap(), "object").await.unwrap_err();
+    token_cache_test_support::report(format_args!("{error} {error:?}"));
+}
+
 /// <https://github.com/awslabs/aws-sdk-kotlin/issues/1315>, <https://github.com/aws/aws-sdk-go/issues/1226>
 #[tokio::test]
 async fn no_proxy_sees_requests_for_this_machine() {

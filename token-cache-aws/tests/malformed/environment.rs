@@ -4,7 +4,6 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -44,6 +43,9 @@ pub(crate) enum Expected {
 /// In a value: the folder of the case.
 pub(crate) const FOLDER: &str = "{folder}";
 
+/// In a value: the address of a server that takes connections and does nothing.
+pub(crate) const HANGING: &str = "{hanging}";
+
 pub(crate) async fn run(cases: Vec<EnvironmentCase>) {
     let count = cases.len();
     println!("{count} cases");
@@ -66,13 +68,19 @@ async fn run_case(case: EnvironmentCase) -> Option<String> {
     fixture.switch_to(Stage::Good);
     let machine = Arc::new(Case::response("the role of the machine", "", Outcome::TimesOut));
     let server = tokio::spawn(serve(listener, &imds::PROTOCOL, machine, fixture));
+    let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = hanging.local_addr().unwrap().to_string();
+    let placed = |value: &OsString| match value.to_str() {
+        Some(text) => text.replace(FOLDER, folder.path().to_str().unwrap()).replace(HANGING, &address).into(),
+        None => value.clone(),
+    };
     let child = ChildProcess::test("child_reads_its_environment")
         .env("AWS_REGION", "us-east-1")
         .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)
         .env("SSL_CERT_FILE", ROOT)
         .env("HOME", folder.path())
         .env(SERVER, &url)
-        .envs(case.variables.iter().map(|(name, value)| (name, in_folder(value, folder.path()))));
+        .envs(case.variables.iter().map(|(name, value)| (name, placed(value))));
     let output = child.run().await;
     server.abort();
 
@@ -90,13 +98,6 @@ async fn run_case(case: EnvironmentCase) -> Option<String> {
             _ => false,
         };
     (!is_expected).then(|| format!("{}: {}\n{printed}", case.name, output.status))
-}
-
-fn in_folder(value: &OsString, folder: &FilePath) -> OsString {
-    match value.to_str() {
-        Some(text) => text.replace(FOLDER, folder.to_str().unwrap()).into(),
-        None => value.clone(),
-    }
 }
 
 pub(crate) async fn child() {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use crate::canary::{JWT, SECRET};
-use crate::environment::{EnvironmentCase, Expected, FOLDER};
+use crate::environment::{EnvironmentCase, Expected, FOLDER, HANGING};
 
 /// Each variable with each odd value.
 pub(crate) fn variables() -> Vec<EnvironmentCase> {
@@ -125,25 +125,8 @@ fn keys() -> Vec<EnvironmentCase> {
             ],
             names("AWS_CONTAINER_CREDENTIALS_FULL_URI"),
         ),
-        EnvironmentCase {
-            name: "a proxy that refuses".to_owned(),
-            variables: vec![
-                ("AWS_WEB_IDENTITY_TOKEN_FILE", "{folder}/token".into()),
-                ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/r".into()),
-                ("AWS_MAX_ATTEMPTS", "1".into()),
-                ("HTTPS_PROXY", format!("http://user:{}@127.0.0.1:1", SECRET.replace('/', "%2F")).into()),
-            ],
-            files: vec![("token", JWT.into())],
-            expected: Expected::Error(
-                [
-                    "through the proxy http://127.0.0.1:1",
-                    "Connection refused",
-                    "response from sts.us-east-1.amazonaws.com",
-                ]
-                .map(ToOwned::to_owned)
-                .to_vec(),
-            ),
-        },
+        proxy("a proxy that refuses", "127.0.0.1:1", &["proxy http://127.0.0.1:1", "Connection refused"]),
+        proxy("a proxy that hangs", HANGING, &["timed out", "proxy http://127.0.0.1:"]),
         case(
             // https://github.com/awslabs/aws-sdk-rust/issues/540
             "a metadata service that refuses",
@@ -151,6 +134,27 @@ fn keys() -> Vec<EnvironmentCase> {
             names("instance metadata service"),
         ),
     ]
+}
+
+/// A web identity, whose request goes through a proxy.
+fn proxy(name: &str, address: &str, texts: &[&str]) -> EnvironmentCase {
+    EnvironmentCase {
+        name: name.to_owned(),
+        variables: vec![
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", "{folder}/token".into()),
+            ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/r".into()),
+            ("AWS_MAX_ATTEMPTS", "1".into()),
+            ("HTTPS_PROXY", format!("http://user:{}@{address}", SECRET.replace('/', "%2F")).into()),
+        ],
+        files: vec![("token", JWT.into())],
+        expected: Expected::Error(
+            [texts, &["response from sts.us-east-1.amazonaws.com"]]
+                .concat()
+                .into_iter()
+                .map(ToOwned::to_owned)
+                .collect(),
+        ),
+    }
 }
 
 /// The profile of `AWS_PROFILE`, or the default one.
