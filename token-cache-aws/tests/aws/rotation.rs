@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, future};
-use token_cache_aws::{AssumeRole, AwsTokenCache, SdkSource, credential_cache};
+use token_cache_aws::{AssumeRole, AwsTokenCache, Registry, SdkSource, credential_cache};
 use token_cache_core::{Clock, Freshness, SystemClock, TemporaryToken, source_fn};
 use token_cache_testing::VirtualClock;
 
@@ -89,6 +89,22 @@ async fn a_base_that_sts_rejects_is_fetched_again_through_chains() {
         let generations = [base.cache(), role.cache(), &chained].map(|cache| cache.status().generation);
         assert_eq!(generations, [generation; 3]);
     }
+}
+
+#[tokio::test]
+async fn a_base_that_sts_rejects_is_fetched_again_through_the_registry() {
+    let (aws, registry) = (TestAws::start().await, Registry::new(8));
+    let base = base(&aws, usize::MAX).await;
+    let identity = registry.insert("base", base.clone()).assume_role(AssumeRole::new(ROLE));
+    let role = registry.get(&identity).await.unwrap();
+    let first = role.get().await.unwrap();
+    aws.issuer().end_sessions();
+    aws.clock.advance(MINUTE);
+    let second = role.cache().replace(&first).await.unwrap();
+    assert_eq!(base.cache().status().generation, 2, "the base was rejected, and the one in the registry is the same");
+    assert_ne!(second.access_key_id(), first.access_key_id());
+    let same = registry.get(&identity).await.unwrap();
+    assert_eq!(same.get().await.unwrap().access_key_id(), second.access_key_id());
 }
 
 #[tokio::test]
