@@ -16,7 +16,7 @@ pub(crate) use crate::cache::weak::WeakAwsTokenCache;
 use crate::credential_cache::credential_cache;
 use crate::endpoint::EndpointConfig;
 use crate::error::{ConfigError, redact};
-#[cfg(feature = "_object_store")]
+#[cfg(feature = "_views")]
 use crate::provider::Views;
 use crate::source::SdkSource;
 
@@ -24,7 +24,7 @@ use crate::source::SdkSource;
 ///
 /// It implements `CredentialProvider` of each object_store version whose feature is enabled, so any
 /// `with_credentials` takes `Arc::new(aws.clone())`. It also implements [`ProvideCredentials`] of the AWS SDK, with
-/// the real expiry. Clones share one cache, and each token is converted once per object_store version.
+/// the real expiry, and `ProvideCredential` of reqsign if the feature `reqsign-3` is enabled. Clones share one cache, and each token is converted once per object_store version.
 ///
 /// Nothing is fetched before the first [`get`](Self::get). See [`TokenCache`] for what a caller can rely on.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ pub struct AwsTokenCache {
 
 struct Inner {
     cache: TokenCache<Credentials>,
-    #[cfg(feature = "_object_store")]
+    #[cfg(feature = "_views")]
     views: Views,
     #[cfg(feature = "chain")]
     config: SdkConfig,
@@ -61,7 +61,7 @@ impl AwsTokenCache {
     #[must_use]
     pub fn new(cache: TokenCache<Credentials>, config: &SdkConfig) -> Self {
         let inner = Inner {
-            #[cfg(feature = "_object_store")]
+            #[cfg(feature = "_views")]
             views: Views::new(&cache),
             #[cfg(feature = "chain")]
             config: config.clone(),
@@ -110,7 +110,7 @@ impl AwsTokenCache {
         &self.inner.endpoint
     }
 
-    #[cfg(feature = "_object_store")]
+    #[cfg(feature = "_views")]
     pub(crate) fn views(&self) -> &Views {
         &self.inner.views
     }

@@ -66,27 +66,9 @@
 //!
 //! # OpenDAL and Iceberg
 //!
-//! Both sign with reqsign, which accepts any `ProvideCredential`. A view of the cache implements it if the feature
-//! `reqsign-3` of `token-cache-core` is enabled:
-//!
-//! ```
-//! # use std::time::UNIX_EPOCH;
-//! use reqsign_aws_v4::Credential;
-//! use reqsign_core::time::Timestamp;
-//!
-//! # fn example(aws: token_cache_aws::AwsTokenCache) -> impl reqsign_core::ProvideCredential<Credential = Credential> {
-//! let loader = aws.cache().view(|credentials| {
-//!     let expiry = credentials.expiry().and_then(|expiry| expiry.duration_since(UNIX_EPOCH).ok());
-//!     Credential {
-//!         access_key_id: credentials.access_key_id().to_owned(),
-//!         secret_access_key: credentials.secret_access_key().to_owned(),
-//!         session_token: credentials.session_token().map(str::to_owned),
-//!         expires_in: expiry.and_then(|since| Timestamp::from_millisecond(since.as_millis() as i64).ok()),
-//!     }
-//! });
-//! # loader
-//! # }
-//! ```
+//! Both sign with reqsign, which accepts any `ProvideCredential`. [`AwsTokenCache`] implements it if the feature
+//! `reqsign-3` is enabled, so `CustomAwsCredentialLoader::new(aws.clone())` is all that Iceberg needs, and
+//! `credential_provider_chain` takes it in OpenDAL.
 //!
 //! reqsign keeps a copy until two minutes before `expires_in`, and does not sign with less than ten seconds left. It logs the
 //! error of a provider and goes on without credentials, so that its user only reads "failed to load signing credential".
@@ -102,6 +84,7 @@
 //! - `object_store-0_12`, `object_store-0_13`, `object_store-0_14`: [`AwsTokenCache`] implements `CredentialProvider`
 //!   of that version. Several can be enabled together and share one cache. 0.14 adds neither an HTTP client nor
 //!   crypto; the older versions do.
+//! - `reqsign-3`: [`AwsTokenCache`] implements `ProvideCredential` of reqsign-core 3.
 //! - `chain`: the SDK's default chain, profiles, roles, the registry, and the configuration for SDK clients. Adds
 //!   `aws-config` and STS.
 //! - `process`, `sso`, `login`: profiles with a `credential_process`, of SSO, and of `aws login`.
@@ -130,11 +113,13 @@ mod http_client;
 mod identity;
 #[cfg(feature = "chain")]
 mod process;
-#[cfg(feature = "_object_store")]
+#[cfg(feature = "_views")]
 mod provider;
 #[cfg(feature = "chain")]
 mod registry;
 mod rejected;
+#[cfg(feature = "reqsign-3")]
+mod reqsign;
 #[cfg(feature = "_object_store")]
 mod retry;
 #[cfg(feature = "chain")]

@@ -1,9 +1,9 @@
-//! The cache as a `CredentialProvider` of each object_store version.
+//! [`Views`]: the credentials in the types of other crates. The cache as a `CredentialProvider` of each object_store version.
 
 use aws_credential_types::Credentials;
 use token_cache_core::{TokenCache, View};
 
-/// The cached credentials in the type of each object_store version, converted once per token.
+/// The cached credentials in the types of other crates, converted once per token.
 #[derive(Clone)]
 pub(crate) struct Views {
     #[cfg(feature = "object_store-0_12")]
@@ -12,6 +12,8 @@ pub(crate) struct Views {
     v0_13: View<Credentials, object_store_0_13::aws::AwsCredential>,
     #[cfg(feature = "object_store-0_14")]
     v0_14: View<Credentials, object_store::aws::AwsCredential>,
+    #[cfg(feature = "reqsign-3")]
+    pub(crate) reqsign: View<Credentials, reqsign_aws_v4::Credential>,
 }
 
 impl Views {
@@ -23,6 +25,8 @@ impl Views {
             v0_13: cache.view(v0_13::convert),
             #[cfg(feature = "object_store-0_14")]
             v0_14: cache.view(v0_14::convert),
+            #[cfg(feature = "reqsign-3")]
+            reqsign: cache.view(crate::reqsign::convert),
         }
     }
 }

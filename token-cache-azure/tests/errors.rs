@@ -13,6 +13,7 @@ use azure_core::http::headers::Headers;
 use azure_core::http::{RawResponse, StatusCode};
 use token_cache_azure::{AzureError, AzureSource};
 use token_cache_core::ErrorKind;
+use token_cache_test_support::TraceLog;
 
 const CANARY: &str = "hunter2";
 
@@ -62,6 +63,7 @@ async fn errors_are_told_apart_by_status_and_code() {
         (|| Error::with_message(AzureKind::Io, "hunter2"), ErrorKind::Source, false, "cannot be reached"),
         (|| Error::with_message(AzureKind::Credential, "hunter2"), ErrorKind::Source, false, "expose_unredacted"),
     ];
+    let log = TraceLog::start();
     for (error, expected, waits, text) in cases {
         let source = AzureSource::new(Arc::new(Failing(error)));
         assert!(!format!("{source:?}").contains(CANARY));
@@ -75,4 +77,7 @@ async fn errors_are_told_apart_by_status_and_code() {
         let printed = format!("{error} {error:?} {error:#?} {cause} {cause:?} {cache:?} {:?}", cache.status());
         assert!(!printed.contains(CANARY), "{printed}");
     }
+    // Also at `TRACE`, by any crate.
+    let shown = log.crates_that_show(&[CANARY], &["token_cache_core"]);
+    assert!(shown.is_empty(), "{shown:?}");
 }

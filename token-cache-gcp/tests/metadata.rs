@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use token_cache_core::ErrorKind;
 use token_cache_gcp::MetadataServer;
+use token_cache_test_support::TraceLog;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -46,6 +47,19 @@ async fn answers_are_read_and_no_token_is_printed() {
         }
         assert!(!printed.contains("hunter2"), "{printed}");
     }
+}
+
+#[tokio::test]
+async fn p22_no_crate_logs_a_token_at_trace() {
+    let log = TraceLog::start();
+    for (status, body) in [(200, r#"{"access_token":"CanaryAccess","expires_in":3599}"#), (404, "CanaryText")] {
+        let (url, request) = answer(status, "", body).await;
+        let cache = MetadataServer::at(&url).unwrap().cache().build();
+        assert_eq!(cache.get().await.is_ok(), status == 200);
+        request.await.unwrap();
+    }
+    let shown = log.crates_that_show(&["Canary"], &["TRACE", "token_cache_core"]);
+    assert!(shown.is_empty(), "{shown:?}");
 }
 
 /// A server that gives one answer. The task returns the request.

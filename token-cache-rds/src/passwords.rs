@@ -83,6 +83,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use token_cache_core::{ErrorKind, TokenCache};
+    use token_cache_test_support::TraceLog;
 
     use super::*;
 
@@ -130,6 +131,21 @@ mod tests {
         let (_, signature) = password.secret().rsplit_once("X-Amz-Signature=").unwrap();
         let text = format!("{cache:?} {:?} {password:?} {:?}", cache.status(), passwords());
         assert!(!text.contains(signature) && !text.contains("wJalr"), "{text}");
+    }
+
+    /// SECURITY.md names the crates that show a secret at `TRACE`.
+    #[tokio::test]
+    async fn p22_only_documented_crates_log_a_secret_at_trace() {
+        let log = TraceLog::start();
+        let aws = AwsTokenCache::from_provider(credentials(Some("CanarySession"), None));
+        let cache = TokenCache::builder(Passwords::new(aws, "host", 5432, "app").region("eu-west-1")).build();
+        let password = cache.get().await.unwrap();
+        let (_, signature) = password.secret().rsplit_once("X-Amz-Signature=").unwrap();
+        let shown = log.crates_that_show(&["CanarySession", "wJalr", signature], &["TRACE", "token_cache_core"]);
+        let security = include_str!("../../SECURITY.md");
+        for name in shown {
+            assert!(!name.starts_with("token_cache") && security.contains(&format!("`{name}`")), "{name}");
+        }
     }
 
     #[tokio::test]

@@ -1,10 +1,8 @@
 //! reqsign, with which OpenDAL and Iceberg sign, on the same cache.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use aws_credential_types::Credentials;
 use reqsign_aws_v4::{Credential, RequestSigner};
-use reqsign_core::time::Timestamp;
 use reqsign_core::{Context, Signer};
 use reqwest::{Client, Method};
 use token_cache_aws::AwsTokenCache;
@@ -39,17 +37,7 @@ async fn reqsign_signs_across_rotations_at_one_call_each() {
 
 /// Signs with the credentials of `cache`.
 fn signer(cache: &AwsTokenCache, aws: &FakeAws) -> Signer<Credential> {
-    Signer::new(Context::new(), cache.cache().view(convert), RequestSigner::new("s3", aws.region()))
-}
-
-fn convert(credentials: &Credentials) -> Credential {
-    let expiry = credentials.expiry().and_then(|expiry| expiry.duration_since(UNIX_EPOCH).ok());
-    Credential {
-        access_key_id: credentials.access_key_id().to_owned(),
-        secret_access_key: credentials.secret_access_key().to_owned(),
-        session_token: credentials.session_token().map(ToOwned::to_owned),
-        expires_in: expiry.and_then(|since| Timestamp::from_millisecond(since.as_millis() as i64).ok()),
-    }
+    Signer::new(Context::new(), cache.clone(), RequestSigner::new("s3", aws.region()))
 }
 
 /// Sends a signed request, which has to succeed, and returns the body of the response.

@@ -1,17 +1,12 @@
 //! Promise 22 for the types of this crate.
 
-use std::collections::BTreeSet;
 use std::error::Error;
-use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use token_cache_aws::{AssumeRole, AwsTokenCache, SdkSource, credential_cache};
+use token_cache_test_support::TraceLog;
 use token_cache_testing::aws::{FakeAws, Fault};
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::util::SubscriberInitExt;
 
 use super::harness::*;
 
@@ -58,13 +53,10 @@ fn debug_hides_the_user_of_the_endpoint() {
 /// What a subscriber at `TRACE` gets to see: every crate logs there, also the AWS SDK. SECURITY.md names those that show secrets.
 #[tokio::test]
 async fn p22_this_crate_logs_no_secret_at_trace_and_the_sdk_only_what_is_documented() {
-    let log = Log::default();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false).with_writer(log.clone());
     let aws = FakeAws::builder().start().await.unwrap();
     aws.s3().create_bucket(BUCKET).unwrap();
+    let log = TraceLog::start();
     let credentials = {
-        let _guard = subscriber.finish().set_default();
         let base = AwsTokenCache::from_sdk_config(&aws.sdk_config()).unwrap();
         let role = AssumeRole::new("arn:aws:iam::222222222222:role/reader").external_id("CanaryExternalId");
         let cache = credential_cache(role.source(&base).await).min_refresh_interval(Duration::ZERO).build();
@@ -82,39 +74,10 @@ async fn p22_this_crate_logs_no_secret_at_trace_and_the_sdk_only_what_is_documen
         aws.long_term_key().secret_access_key(),
         "CanaryExternalId",
     ];
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(["TRACE", "token_cache_core", "aws_smithy"].iter().all(|part| text.contains(part)), "both have logged");
-    let mut shown = BTreeSet::new();
-    for line in text.lines().filter(|line| secrets.iter().any(|secret| line.contains(secret))) {
-        // TIME LEVEL SPAN: TARGET: MESSAGE, with any number of spans.
-        let target = line.split(": ").map(|part| part.split(['{', ' ']).next().unwrap_or_default());
-        let target = target.filter(|part| part.contains("::") || part.starts_with("token_cache")).last();
-        shown.insert(target.unwrap_or(line).split("::").next().unwrap_or_default().to_owned());
-    }
+    let shown = log.crates_that_show(&secrets, &["TRACE", "token_cache_core", "aws_smithy"]);
     assert!(!shown.iter().any(|target| target.starts_with("token_cache")), "{shown:?}");
     let security = include_str!("../../../SECURITY.md");
     for target in &shown {
         assert!(security.contains(&format!("`{target}`")), "SECURITY.md does not name {target:?}, of {shown:?}");
-    }
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use token_cache_core::{Error, ErrorKind, TokenCache, TokenSource};
 use token_cache_oauth2::{AccessToken, Client, ClientCredentials, ConfigError, FetchError, Refresh, TokenRequest};
+use token_cache_test_support::TraceLog;
 
 use crate::issuer::Issuer;
 
@@ -71,6 +72,27 @@ async fn malformed_tokens_are_errors_without_the_token() {
         assert_eq!(error.kind(), ErrorKind::Source, "{body}");
         assert_hides_canary(&error);
     }
+}
+
+/// Also by the HTTP client, while a token is fetched and while the issuer refuses.
+#[tokio::test]
+async fn p22_no_crate_logs_a_secret_at_trace() {
+    let log = TraceLog::start();
+    for (status, body) in [
+        (200, r#"{"access_token":"CanaryAccess","refresh_token":"CanaryRefresh","expires_in":3600}"#),
+        (400, r#"{"error":"invalid_grant","error_description":"CanaryText"}"#),
+    ] {
+        let issuer = Issuer::answering(status, "", body).await;
+        let client = Client::new(&issuer.url, "id").unwrap().secret("CanarySecret");
+        let cache = TokenCache::builder(ClientCredentials::new(client, TokenRequest::default())).build();
+        assert_eq!(cache.get().await.is_ok(), status == 200);
+        let issuer = Issuer::answering(status, "", body).await;
+        let client = Client::new(&issuer.url, "id").unwrap().secret_in_body("CanarySecret");
+        let cache = TokenCache::builder(Refresh::new(client, "CanaryOld")).build();
+        assert_eq!(cache.get().await.is_ok(), status == 200);
+    }
+    let shown = log.crates_that_show(&["Canary"], &["TRACE", "token_cache_core"]);
+    assert!(shown.is_empty(), "{shown:?}");
 }
 
 #[tokio::test]
