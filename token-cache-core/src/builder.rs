@@ -48,6 +48,15 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     ///
     /// Default: 5 minutes. A request signed at the start of this period can be retried for 3 minutes with the same token, as
     /// object_store does, and issuers of machine credentials provide the next one at least that early.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// let cache = TokenCache::builder(source).expiry_buffer(Duration::from_secs(600)).build();
+    /// ```
     pub fn expiry_buffer(mut self, buffer: Duration) -> Self {
         self.config.expiry_buffer = config::fixed_buffer(buffer);
         self
@@ -56,6 +65,16 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// Sets the [`expiry_buffer`](Self::expiry_buffer) as a function of the token's lifetime. The result is used as it is: if
     /// it is not less than the lifetime, the cache fetches once per `min_refresh_interval`. If it panics, the fetch fails with
     /// [`ErrorKind::CallbackPanicked`](crate::ErrorKind::CallbackPanicked).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// // In the last quarter of each token.
+    /// let cache = TokenCache::builder(source).expiry_buffer_by(|lifetime| lifetime / 4).build();
+    /// ```
     pub fn expiry_buffer_by(mut self, buffer: impl Fn(Duration) -> Duration + Send + Sync + 'static) -> Self {
         self.config.expiry_buffer = Box::new(buffer);
         self
@@ -65,6 +84,15 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// quarter of the token's lifetime. Zero disables this: tokens are served until they expire.
     ///
     /// Default: 60 seconds. What is signed now must arrive before the expiry, by the clock of another machine.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// let cache = TokenCache::builder(source).min_ttl(Duration::from_secs(30)).build();
+    /// ```
     pub fn min_ttl(mut self, min_ttl: Duration) -> Self {
         self.config.min_ttl = min_ttl;
         self
@@ -75,6 +103,15 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// 100 ms apart.
     ///
     /// Default: 1 second. Some issuers return the same token until shortly before it expires. This prevents a loop of fetches.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// let cache = TokenCache::builder(source).min_refresh_interval(Duration::from_secs(10)).build();
+    /// ```
     pub fn min_refresh_interval(mut self, interval: Duration) -> Self {
         self.config.min_refresh_interval = interval;
         self
@@ -90,6 +127,15 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// `min_refresh_interval` applies if it is longer.
     ///
     /// Default: 5 minutes. An issuer that is down for long should not be kept down by the requests of its clients.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// let cache = TokenCache::builder(source).max_backoff(Duration::from_secs(60)).build();
+    /// ```
     pub fn max_backoff(mut self, max_backoff: Duration) -> Self {
         self.config.max_backoff = max_backoff.max(config::MIN_INTERVAL);
         self
@@ -101,6 +147,15 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// run while the next fetch does.
     ///
     /// Default: 30 seconds. This leaves time for a source that retries, and is short enough to be noticed.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// let cache = TokenCache::builder(source).fetch_timeout(Duration::from_secs(10)).build();
+    /// ```
     pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
         self.config.fetch_timeout = timeout;
         self
@@ -115,6 +170,16 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// [`refresh_at`](TemporaryToken::refresh_at) is delayed by a random fraction of the time from then to the expiry.
     ///
     /// Default: 0.1. Machines that started together should not refresh together.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// // For a test, or a single machine.
+    /// let cache = TokenCache::builder(source).jitter(0.0).build();
+    /// ```
     pub fn jitter(mut self, fraction: f64) -> Self {
         self.config.jitter = if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) };
         self
@@ -123,6 +188,15 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// Replaces the random numbers, from 0 to 1, that determine the jitter and the backoff.
     ///
     /// Default: from the operating system.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// let cache = TokenCache::builder(source).jitter_sample(|| 0.5).build();
+    /// ```
     #[cfg(feature = "test-util")]
     pub fn jitter_sample(mut self, sample: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
         self.setup.jitter_sample = Box::new(sample);
@@ -132,6 +206,18 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// Sets the clock.
     ///
     /// Default: [`SystemClock`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::VirtualClock;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// let clock = VirtualClock::new();
+    /// let cache = TokenCache::builder(source).clock(clock.clone()).build();
+    /// clock.advance(Duration::from_secs(3600));
+    /// ```
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.setup.clock = AnyClock::Custom(Arc::new(clock));
         self
@@ -141,6 +227,22 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// it panics, that event is lost and nothing else.
     ///
     /// Default: none.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::Event;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// let cache = TokenCache::builder(source)
+    ///     .on_event(|event| {
+    ///         if let Event::FetchFailed { error, failures, .. } = event {
+    ///             eprintln!("{failures} in a row: {error}");
+    ///         }
+    ///     })
+    ///     .build();
+    /// ```
     pub fn on_event(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.setup.listener = Some(Box::new(listener));
         self
@@ -149,6 +251,17 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// Optional: seeds the cache with a token, such as vended credentials. An expired one is ignored.
     ///
     /// Default: none.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// let vended = TemporaryToken::expires_in("vended", Duration::from_secs(900));
+    /// let cache = TokenCache::builder(source).initial(vended).build();
+    /// assert_eq!(*cache.peek().unwrap(), "vended");
+    /// ```
     pub fn initial(mut self, token: TemporaryToken<T>) -> Self {
         self.initial = Some(token);
         self
@@ -164,6 +277,15 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// never returned, nor is an expired one to a caller of [`get_valid_for`](TokenCache::get_valid_for).
     ///
     /// Default: zero, which disables this. Use it where the services that check the tokens are known to be lenient.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// let cache = TokenCache::builder(source).stale_if_error(Duration::from_secs(600)).build();
+    /// ```
     pub fn stale_if_error(mut self, duration: Duration) -> Self {
         self.config.stale_if_error = duration;
         self
@@ -180,6 +302,15 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// after a pause does not wait.
     ///
     /// [`Subscription`]: crate::Subscription
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// let cache = TokenCache::builder(source).keep_warm(Duration::from_secs(900)).build();
+    /// ```
     pub fn keep_warm(mut self, idle: Duration) -> Self {
         self.config.keep_warm = Some(idle).filter(|idle| !idle.is_zero());
         self
@@ -194,6 +325,15 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     ///
     /// Default: none. Then the answer of a fetch that started before a rejection is discarded, and that of a fetch that started
     /// after it is accepted.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// let cache = TokenCache::builder(source).token_eq(PartialEq::eq).build();
+    /// ```
     pub fn token_eq(mut self, eq: impl Fn(&T, &T) -> bool + Send + Sync + 'static) -> Self {
         self.setup.token_eq = Some(Box::new(eq));
         self
@@ -202,6 +342,17 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// Sets the runtime to fetch in, for programs with a separate runtime for I/O. The cache itself needs no timers of it.
     ///
     /// Default: the runtime of the caller who finds that a fetch is due.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// let io = tokio::runtime::Runtime::new()?;
+    /// let cache = TokenCache::builder(source).runtime(io.handle().clone()).build();
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.setup.runtime = Some(Runtime::new(runtime));
         self
@@ -210,6 +361,16 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     /// Sets the name of the cache in logs and metrics.
     ///
     /// Default: `token`.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// let cache = TokenCache::builder(source).name("warehouse").build();
+    /// assert!(format!("{cache:?}").contains("warehouse"));
+    /// ```
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.config.name = name.into();
         self
@@ -223,6 +384,16 @@ impl<T: Send + Sync + 'static> TokenCacheBuilder<T> {
     }
 
     /// Builds the cache. Nothing is fetched or spawned, unless the cache is [kept warm](Self::keep_warm).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// let cache = TokenCache::builder(source).build();
+    /// assert!(cache.peek().is_none());
+    /// ```
     #[must_use]
     pub fn build(self) -> TokenCache<T> {
         let Self { mut setup, config, initial } = self;

@@ -41,6 +41,16 @@ pub struct TokenCache<T> {
 
 impl<T: Send + Sync + 'static> TokenCache<T> {
     /// Returns a builder for a cache of the tokens of `source`.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCache, source_fn};
+    /// # let source = source_fn(|| async {
+    /// #     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token", Duration::from_secs(3600)))
+    /// # });
+    /// let cache = TokenCache::builder(source).min_ttl(Duration::from_secs(30)).build();
+    /// assert_eq!(cache.status().generation, 0, "nothing is fetched before the first read");
+    /// ```
     pub fn builder(source: impl TokenSource<Token = T>) -> TokenCacheBuilder<T> {
         TokenCacheBuilder::new(Arc::new(source))
     }
@@ -57,6 +67,20 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     ///
     /// Only if no unexpired token is stored: the error of the shared fetch or, until the next fetch can start, the error of the
     /// last one. [`ErrorKind::NoRuntime`](crate::ErrorKind::NoRuntime) if a fetch is due outside a tokio runtime.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// let token = cache.get().await?;
+    /// assert_eq!(*token, "a");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn get(&self) -> Result<Arc<T>, Error> {
         match self.hit() {
             Some(token) => Ok(token),
@@ -92,6 +116,20 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     ///
     /// As [`get`](Self::get), also while an unexpired token is stored that is not valid long enough.
     /// [`ErrorKind::TooShort`](crate::ErrorKind::TooShort) if the tokens of the source are not.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// harness.clock.advance(Duration::from_secs(3000)); // 10 minutes are left
+    /// assert_eq!(*cache.get_valid_for(Duration::from_secs(300)).await?, "a");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn get_valid_for(&self, min_remaining: Duration) -> Result<Arc<T>, Error> {
         match self.inner.hit_for(min_remaining) {
             Some(token) => Ok(token),
@@ -132,6 +170,21 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     /// # Errors
     ///
     /// As [`get`](Self::get).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// let current = cache.get_with_times().await?;
+    /// assert_eq!((*current.token, current.generation), ("a", 1));
+    /// assert_eq!(current.expires_at, Some(harness.clock.after(Duration::from_secs(3600))));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn get_with_times(&self) -> Result<TokenWithTimes<T>, Error> {
         loop {
             let token = self.get().await?;
@@ -156,6 +209,25 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     /// # Errors
     ///
     /// The error of the fetch, also while an unexpired token is stored, which a following [`get`](Self::get) returns.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// harness.clock.advance(Duration::from_secs(60)); // past the pacing
+    /// let refresh = tokio::spawn({
+    ///     let cache = cache.clone();
+    ///     async move { cache.refresh().await }
+    /// });
+    /// harness.succeed("b", Duration::from_secs(3600)).await;
+    /// assert_eq!(*refresh.await.unwrap()?, "b");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn refresh(&self) -> Result<Arc<T>, Error> {
         Box::pin(self.inner.refresh()).await
     }
@@ -169,11 +241,41 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     /// # Errors
     ///
     /// [`ErrorKind::AlreadyExpired`](crate::ErrorKind::AlreadyExpired). Nothing changes then.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::TemporaryToken;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// cache.store(TemporaryToken::expires_in("b", Duration::from_secs(3600)))?;
+    /// assert_eq!(*cache.get().await?, "b");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn store(&self, token: TemporaryToken<T>) -> Result<Arc<T>, Error> {
         self.inner.store(token)
     }
 
     /// Returns the stored token, unless it has expired. Never fetches, never waits.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// assert_eq!(*cache.peek().unwrap(), "a");
+    /// harness.clock.advance(Duration::from_secs(3600));
+    /// assert!(cache.peek().is_none(), "it has expired");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn peek(&self) -> Option<Arc<T>> {
         self.inner.peek(|snapshot| Arc::clone(&snapshot.token))
@@ -194,6 +296,29 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     /// The error of the fetch. [`ErrorKind::Rejected`](crate::ErrorKind::Rejected) if the source returned the same token again,
     /// by [`token_eq`](TokenCacheBuilder::token_eq), or if the rejection is not accepted yet. The stored token stays in either
     /// case, so return the answer of the service that has rejected it.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// let token = cache.get().await?;
+    /// // A service answers 401 to it.
+    /// let another = tokio::spawn({
+    ///     let (cache, token) = (cache.clone(), token.clone());
+    ///     async move { cache.replace(&token).await }
+    /// });
+    /// tokio::task::yield_now().await;
+    /// assert_eq!(*cache.get().await?, "a", "other callers do not wait");
+    /// harness.clock.advance(Duration::from_secs(1));
+    /// harness.succeed("b", Duration::from_secs(3600)).await;
+    /// assert_eq!(*another.await.unwrap()?, "b");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn replace(&self, token: &Arc<T>) -> Result<Arc<T>, Error> {
         Box::pin(self.inner.replace(token)).await
     }
@@ -207,23 +332,83 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     ///
     /// Rejections of one token after the other are accepted at growing intervals, as for [`replace`](Self::replace). Until
     /// then the token stays.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// let token = cache.get().await?;
+    /// cache.invalidate(&token);
+    /// assert!(cache.peek().is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn invalidate(&self, token: &Arc<T>) {
         self.inner.invalidate(token);
     }
 
     /// Returns the state of the cache. Never fetches, never waits for a fetch.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::Freshness;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// let status = cache.status();
+    /// assert_eq!((status.freshness, status.remaining), (Freshness::Fresh, Some(Duration::from_secs(3600))));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn status(&self) -> Status {
         self.inner.read_state(State::status)
     }
 
     /// Subscribes to the tokens stored from now on, for connections that outlive a token.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::TemporaryToken;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// let mut tokens = cache.subscribe();
+    /// cache.store(TemporaryToken::expires_in("b", Duration::from_secs(3600)))?;
+    /// assert_eq!(tokens.changed().await.as_deref(), Some(&"b"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn subscribe(&self) -> Subscription<T> {
         Subscription::new(&self.inner)
     }
 
     /// Returns a view of this cache that converts each token once.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// let header = cache.view(|token| format!("Bearer {token}"));
+    /// assert_eq!(*header.get().await?, "Bearer a");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn view<U, F>(&self, convert: F) -> View<T, U>
     where
         U: Send + Sync + 'static,
@@ -233,6 +418,20 @@ impl<T: Send + Sync + 'static> TokenCache<T> {
     }
 
     /// Returns a handle that does not keep the cache alive.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// let weak = cache.downgrade();
+    /// assert!(weak.upgrade().is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn downgrade(&self) -> WeakTokenCache<T> {
         WeakTokenCache { inner: Arc::downgrade(&self.inner) }
@@ -284,6 +483,22 @@ pub struct WeakTokenCache<T> {
 
 impl<T> WeakTokenCache<T> {
     /// Returns the cache, unless its last handle was dropped.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// let weak = harness.cache.downgrade();
+    /// # drop(cache);
+    /// drop(harness);
+    /// assert!(weak.upgrade().is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn upgrade(&self) -> Option<TokenCache<T>> {
         self.inner.upgrade().map(|inner| TokenCache { inner })

@@ -108,6 +108,21 @@ where
     /// # Errors
     ///
     /// As [`TokenCache::get`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCaches, source_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let tenants = TokenCaches::builder(|tenant: &&'static str| {
+    /// #     let token = *tenant;
+    /// #     source_fn(move || async move { Ok::<_, std::io::Error>(TemporaryToken::expires_in(token, Duration::from_secs(3600))) })
+    /// # })
+    /// # .build();
+    /// assert_eq!(*tenants.get(&"acme").await?, "acme");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn get(&self, key: &K) -> Result<Arc<T>, Error> {
         match self.hit(key, Duration::ZERO) {
             Some(token) => Ok(token),
@@ -121,6 +136,21 @@ where
     /// # Errors
     ///
     /// As [`TokenCache::get_valid_for`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCaches, source_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let tenants = TokenCaches::builder(|tenant: &&'static str| {
+    /// #     let token = *tenant;
+    /// #     source_fn(move || async move { Ok::<_, std::io::Error>(TemporaryToken::expires_in(token, Duration::from_secs(3600))) })
+    /// # })
+    /// # .build();
+    /// assert_eq!(*tenants.get_valid_for(&"acme", Duration::from_secs(600)).await?, "acme");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn get_valid_for(&self, key: &K, min_remaining: Duration) -> Result<Arc<T>, Error> {
         match self.hit(key, min_remaining) {
             Some(token) => Ok(token),
@@ -130,6 +160,22 @@ where
 
     /// Returns the cache of `key`, and creates it for a new key. The key is kept while the cache is held, also by a
     /// [`View`](crate::View).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCaches, source_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let tenants = TokenCaches::builder(|tenant: &&'static str| {
+    /// #     let token = *tenant;
+    /// #     source_fn(move || async move { Ok::<_, std::io::Error>(TemporaryToken::expires_in(token, Duration::from_secs(3600))) })
+    /// # })
+    /// # .build();
+    /// let acme = tenants.cache(&"acme");
+    /// assert_eq!(*acme.get().await?, "acme");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn cache(&self, key: &K) -> TokenCache<T> {
         let entry = self.entry(key);
@@ -138,6 +184,23 @@ where
     }
 
     /// Rejects a token of `key`. Does nothing for an unknown key. Otherwise as [`TokenCache::invalidate`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCaches, source_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let tenants = TokenCaches::builder(|tenant: &&'static str| {
+    /// #     let token = *tenant;
+    /// #     source_fn(move || async move { Ok::<_, std::io::Error>(TemporaryToken::expires_in(token, Duration::from_secs(3600))) })
+    /// # })
+    /// # .build();
+    /// let token = tenants.get(&"acme").await?;
+    /// tenants.invalidate(&"acme", &token);
+    /// assert_eq!(tenants.status().valid, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn invalidate(&self, key: &K, token: &Arc<T>) {
         if let Some(cache) = self.existing(key) {
             cache.invalidate(token);
@@ -149,12 +212,46 @@ where
     /// # Errors
     ///
     /// As [`TokenCache::replace`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCaches, source_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let tenants = TokenCaches::builder(|tenant: &&'static str| {
+    /// #     let token = *tenant;
+    /// #     source_fn(move || async move { Ok::<_, std::io::Error>(TemporaryToken::expires_in(token, Duration::from_secs(3600))) })
+    /// # })
+    /// # .build();
+    /// let token = tenants.get(&"acme").await?;
+    /// // After a service has answered 401. Waits for the pacing, and for another token.
+    /// let another = tenants.replace(&"acme", &token).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn replace(&self, key: &K, token: &Arc<T>) -> Result<Arc<T>, Error> {
         self.cache(key).replace(token).await
     }
 
     /// Removes a key with its token, for a tenant that is gone. Those who hold its cache keep it, but a later call creates
     /// another one.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCaches, source_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let tenants = TokenCaches::builder(|tenant: &&'static str| {
+    /// #     let token = *tenant;
+    /// #     source_fn(move || async move { Ok::<_, std::io::Error>(TemporaryToken::expires_in(token, Duration::from_secs(3600))) })
+    /// # })
+    /// # .build();
+    /// tenants.get(&"acme").await?;
+    /// tenants.remove(&"acme");
+    /// assert!(tenants.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn remove(&self, key: &K) {
         let removed = {
             let _changes = lock(&self.shared.changes);
@@ -164,18 +261,65 @@ where
     }
 
     /// Returns the number of keys.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCaches, source_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let tenants = TokenCaches::builder(|tenant: &&'static str| {
+    /// #     let token = *tenant;
+    /// #     source_fn(move || async move { Ok::<_, std::io::Error>(TemporaryToken::expires_in(token, Duration::from_secs(3600))) })
+    /// # })
+    /// # .build();
+    /// tenants.get(&"acme").await?;
+    /// assert_eq!(tenants.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.entries.len()
     }
 
     /// Returns whether there are no keys.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCaches, source_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let tenants = TokenCaches::builder(|tenant: &&'static str| {
+    /// #     let token = *tenant;
+    /// #     source_fn(move || async move { Ok::<_, std::io::Error>(TemporaryToken::expires_in(token, Duration::from_secs(3600))) })
+    /// # })
+    /// # .build();
+    /// assert!(tenants.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Returns the state of all caches. Takes the lock of each cache for a moment.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCaches, source_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let tenants = TokenCaches::builder(|tenant: &&'static str| {
+    /// #     let token = *tenant;
+    /// #     source_fn(move || async move { Ok::<_, std::io::Error>(TemporaryToken::expires_in(token, Duration::from_secs(3600))) })
+    /// # })
+    /// # .build();
+    /// tenants.get(&"acme").await?;
+    /// assert_eq!((tenants.status().keys, tenants.status().fresh), (1, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn status(&self) -> CachesStatus {
         let mut total = CachesStatus::default();

@@ -63,18 +63,36 @@ pub struct TimePoint {
 
 impl TimePoint {
     /// Creates a point in time from the `monotonic` time since an origin that the clock chooses, and the wall time.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use token_cache_core::TimePoint;
+    /// let start = TimePoint::new(Duration::ZERO, SystemTime::UNIX_EPOCH);
+    /// assert_eq!((start.monotonic(), start.wall()), (Duration::ZERO, SystemTime::UNIX_EPOCH));
+    /// ```
     #[must_use]
     pub const fn new(monotonic: Duration, wall: SystemTime) -> Self {
         Self { monotonic, wall }
     }
 
     /// Returns the monotonic time since the clock's origin.
+    ///
+    /// ```
+    /// # use token_cache_core::{Clock, SystemClock};
+    /// let (first, second) = (SystemClock::new().now(), SystemClock::new().now());
+    /// assert!(first.monotonic() <= second.monotonic());
+    /// ```
     #[must_use]
     pub const fn monotonic(&self) -> Duration {
         self.monotonic
     }
 
     /// Returns the wall time.
+    ///
+    /// ```
+    /// # use token_cache_core::{Clock, SystemClock};
+    /// assert!(SystemClock::new().now().wall() > std::time::SystemTime::UNIX_EPOCH);
+    /// ```
     #[must_use]
     pub const fn wall(&self) -> SystemTime {
         self.wall
@@ -91,6 +109,11 @@ pub struct SystemClock;
 
 impl SystemClock {
     /// Creates the clock.
+    ///
+    /// ```
+    /// # use token_cache_core::{Clock, SystemClock};
+    /// let now = SystemClock::new().now();
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self

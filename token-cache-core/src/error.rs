@@ -68,6 +68,18 @@ impl Error {
     }
 
     /// Returns the kind of the failure.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{ErrorKind, TokenCache, permanent, source_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let cache = TokenCache::<()>::builder(source_fn(|| async { Err(permanent("no such role")) })).name("hub").build();
+    /// let error = cache.get().await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Permanent);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &*self.0.cause {
@@ -85,6 +97,18 @@ impl Error {
     }
 
     /// Returns the time from now until the cache can fetch again. `None` if that does not depend on time.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{ErrorKind, TokenCache, permanent, source_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let cache = TokenCache::<()>::builder(source_fn(|| async { Err(permanent("no such role")) })).name("hub").build();
+    /// let error = cache.get().await.unwrap_err();
+    /// assert!(error.retry_after() > Some(Duration::ZERO), "the time until the next attempt");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
@@ -92,6 +116,18 @@ impl Error {
 
     /// Returns the [name](crate::TokenCacheBuilder::name) of the cache that failed. If caches are sources of others, that is
     /// the innermost one.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{ErrorKind, TokenCache, permanent, source_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let cache = TokenCache::<()>::builder(source_fn(|| async { Err(permanent("no such role")) })).name("hub").build();
+    /// let error = cache.get().await.unwrap_err();
+    /// assert_eq!(error.cache_name(), "hub");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn cache_name(&self) -> &str {
         &self.0.cache_name

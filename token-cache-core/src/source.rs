@@ -116,6 +116,11 @@ where
 /// keeps fetching, so it recovers once the cause is fixed, but backs off up to the
 /// [`max_backoff`](crate::TokenCacheBuilder::max_backoff) even while it has no token: some issuers lock an account after
 /// repeated failures. [`TokenCache::refresh`](crate::TokenCache::refresh) does not wait for that.
+///
+/// ```
+/// # use token_cache_core::{TemporaryToken, permanent, source_fn};
+/// let source = source_fn(|| async { Err::<TemporaryToken<()>, _>(permanent("no such role")) });
+/// ```
 pub fn permanent(error: impl Into<BoxError>) -> BoxError {
     Box::new(Permanent(error.into()))
 }
@@ -125,6 +130,13 @@ pub fn permanent(error: impl Into<BoxError>) -> BoxError {
 ///
 /// The cache does not fetch again before that, unless a caller [refreshes](crate::TokenCache::refresh) it.
 /// [`Error::retry_after`](crate::Error::retry_after) returns it to callers. At most one day is waited.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use token_cache_core::{TemporaryToken, retry_after, source_fn};
+/// // The issuer has answered 429 with `Retry-After: 60`.
+/// let source = source_fn(|| async { Err::<TemporaryToken<()>, _>(retry_after("too many requests", Duration::from_secs(60))) });
+/// ```
 pub fn retry_after(error: impl Into<BoxError>, duration: Duration) -> BoxError {
     Box::new(RetryAfter { error: error.into(), duration })
 }

@@ -30,6 +30,23 @@ impl<T: Send + Sync + 'static> Subscription<T> {
     /// handle of the cache is dropped.
     ///
     /// This is cancel safe, and works in any runtime or none.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::TemporaryToken;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// let mut tokens = cache.subscribe();
+    /// cache.store(TemporaryToken::expires_in("b", Duration::from_secs(3600)))?;
+    /// cache.store(TemporaryToken::expires_in("c", Duration::from_secs(3600)))?;
+    /// assert_eq!(tokens.changed().await.as_deref(), Some(&"c"), "the latest one");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn changed(&mut self) -> Option<Arc<T>> {
         // A reader starts the keep-warm task again if it has stopped.
         self.inner.upgrade()?.ensure_kept_warm();

@@ -27,6 +27,14 @@ impl<T> TemporaryToken<T> {
     /// Creates a token that is valid until `expires_at`, for issuers that state the time of the expiry.
     ///
     /// If that time has passed when the fetch ends, the fetch has failed, and the cache keeps its stored token.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use token_cache_core::TemporaryToken;
+    /// let at = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+    /// let token = TemporaryToken::new("token", at);
+    /// assert_eq!(token.expires_at(SystemTime::UNIX_EPOCH), Some(at));
+    /// ```
     pub const fn new(value: T, expires_at: SystemTime) -> Self {
         Self { value, expiry: Expiry::At(expires_at), refresh_at: None }
     }
@@ -35,11 +43,24 @@ impl<T> TemporaryToken<T> {
     /// [OAuth 2.0](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)).
     ///
     /// The lifetime counts from the start of the fetch, because the issuer starts counting after that.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use token_cache_core::TemporaryToken;
+    /// let token = TemporaryToken::expires_in("token", Duration::from_secs(3600));
+    /// ```
     pub const fn expires_in(value: T, lifetime: Duration) -> Self {
         Self { value, expiry: Expiry::In(lifetime), refresh_at: None }
     }
 
     /// Creates a token that is valid until it is [invalidated](crate::TokenCache::invalidate). The cache does not refresh it.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use token_cache_core::TemporaryToken;
+    /// let token = TemporaryToken::never_expires("token");
+    /// assert_eq!(token.expires_at(SystemTime::UNIX_EPOCH), None);
+    /// ```
     pub const fn never_expires(value: T) -> Self {
         Self { value, expiry: Expiry::Never, refresh_at: None }
     }
@@ -47,18 +68,38 @@ impl<T> TemporaryToken<T> {
     /// Sets when the issuer wants the token to be refreshed. For this token it replaces the cache's
     /// [`expiry_buffer`](crate::TokenCacheBuilder::expiry_buffer). Jitter delays the refresh by up to a tenth of the time from
     /// then to the expiry. A time that has passed when the fetch ends is ignored.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use token_cache_core::TemporaryToken;
+    /// let at = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+    /// let token = TemporaryToken::new("token", at).refresh_at(at - Duration::from_secs(1800));
+    /// ```
     pub const fn refresh_at(mut self, refresh_at: SystemTime) -> Self {
         self.refresh_at = Some(refresh_at);
         self
     }
 
     /// Returns the token.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use token_cache_core::TemporaryToken;
+    /// assert_eq!(*TemporaryToken::never_expires("token").value(), "token");
+    /// ```
     pub const fn value(&self) -> &T {
         &self.value
     }
 
     /// Returns when the token of a fetch that started at `start` expires. `None` if it never does, or later than a
     /// `SystemTime` can represent.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use token_cache_core::TemporaryToken;
+    /// let (start, lifetime) = (SystemTime::UNIX_EPOCH, Duration::from_secs(3600));
+    /// assert_eq!(TemporaryToken::expires_in("token", lifetime).expires_at(start), Some(start + lifetime));
+    /// ```
     pub fn expires_at(&self, start: SystemTime) -> Option<SystemTime> {
         match self.expiry {
             Expiry::At(expires_at) => Some(expires_at),
@@ -82,6 +123,13 @@ impl<T> TemporaryToken<T> {
     }
 
     /// Converts the token, and keeps its times, for a source that wraps another one.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use token_cache_core::TemporaryToken;
+    /// let token = TemporaryToken::expires_in("token", Duration::from_secs(3600)).map(str::len);
+    /// assert_eq!(*token.value(), 5);
+    /// ```
     pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> TemporaryToken<U> {
         TemporaryToken { value: convert(self.value), expiry: self.expiry, refresh_at: self.refresh_at }
     }

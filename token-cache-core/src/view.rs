@@ -54,6 +54,20 @@ where
     /// # Panics
     ///
     /// If the conversion panics. The next call converts again.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// let header = cache.view(|token| format!("Bearer {token}"));
+    /// assert_eq!(*header.get().await?, "Bearer a");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn get(&self) -> Result<Arc<U>, Error> {
         match self.hit() {
             Some(converted) => Ok(converted),
@@ -70,6 +84,20 @@ where
     /// # Panics
     ///
     /// If the conversion panics. The next call converts again.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// let header = cache.view(|token| format!("Bearer {token}"));
+    /// assert_eq!(*header.get_valid_for(Duration::from_secs(60)).await?, "Bearer a");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn get_valid_for(&self, min_remaining: Duration) -> Result<Arc<U>, Error> {
         Box::pin(self.get_converted(min_remaining)).await
     }
@@ -83,6 +111,21 @@ where
     }
 
     /// Invalidates the token that `converted` was made from. Otherwise as [`TokenCache::invalidate`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// let header = cache.view(|token| format!("Bearer {token}"));
+    /// header.invalidate(&header.get().await?);
+    /// assert!(cache.peek().is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn invalidate(&self, converted: &Arc<U>) {
         if let Some(token) = self.token_of(converted) {
             self.cache.invalidate(&token);
@@ -99,6 +142,23 @@ where
     /// # Panics
     ///
     /// If the conversion panics. The next call converts again.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::TemporaryToken;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// let header = cache.view(|token| format!("Bearer {token}"));
+    /// let rejected = header.get().await?;
+    /// cache.store(TemporaryToken::expires_in("b", Duration::from_secs(3600)))?; // meanwhile
+    /// assert_eq!(*header.replace(&rejected).await?, "Bearer b");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn replace(&self, converted: &Arc<U>) -> Result<Arc<U>, Error> {
         if let Some(token) = self.token_of(converted) {
             self.cache.replace(&token).await?;
@@ -107,6 +167,21 @@ where
     }
 
     /// Returns a view that converts what this one returns.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # harness.fetch("a", Duration::from_secs(3600)).await;
+    /// # let cache = harness.cache.clone();
+    /// let header = cache.view(|token| format!("Bearer {token}"));
+    /// let length = header.view(String::len);
+    /// assert_eq!(*length.get().await?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn view<V, F>(&self, convert: F) -> View<T, V>
     where

@@ -36,6 +36,19 @@ where
     /// Starts to configure caches whose tokens come from the source that `source` returns for a key.
     ///
     /// It is called once for each new key, by the first caller of that key, and must not ask these caches for that key.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{SystemClock, TemporaryToken, TokenCaches, source_fn};
+    /// # let source_of = |tenant: &String| {
+    /// #     let tenant = tenant.clone();
+    /// #     source_fn(move || {
+    /// #         let token = TemporaryToken::expires_in(tenant.clone(), Duration::from_secs(3600));
+    /// #         async { Ok::<_, std::io::Error>(token) }
+    /// #     })
+    /// # };
+    /// let tenants = TokenCaches::builder(source_of).build();
+    /// ```
     pub fn builder<S>(source: impl Fn(&K) -> S + Send + Sync + 'static) -> TokenCachesBuilder<K, T>
     where
         S: TokenSource<Token = T>,
@@ -62,6 +75,19 @@ where
     /// name for each key would add a series for each key.
     ///
     /// Default: the defaults of [`TokenCacheBuilder`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{SystemClock, TemporaryToken, TokenCaches, source_fn};
+    /// # let source_of = |tenant: &String| {
+    /// #     let tenant = tenant.clone();
+    /// #     source_fn(move || {
+    /// #         let token = TemporaryToken::expires_in(tenant.clone(), Duration::from_secs(3600));
+    /// #         async { Ok::<_, std::io::Error>(token) }
+    /// #     })
+    /// # };
+    /// let tenants = TokenCaches::builder(source_of).cache(|cache, tenant| cache.name(tenant.as_str())).build();
+    /// ```
     pub fn cache(
         mut self,
         settings: impl Fn(TokenCacheBuilder<T>, &K) -> TokenCacheBuilder<T> + Send + Sync + 'static,
@@ -75,6 +101,19 @@ where
     /// that long.
     ///
     /// Default: 1 hour, the lifetime of most tokens.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{SystemClock, TemporaryToken, TokenCaches, source_fn};
+    /// # let source_of = |tenant: &String| {
+    /// #     let tenant = tenant.clone();
+    /// #     source_fn(move || {
+    /// #         let token = TemporaryToken::expires_in(tenant.clone(), Duration::from_secs(3600));
+    /// #         async { Ok::<_, std::io::Error>(token) }
+    /// #     })
+    /// # };
+    /// let tenants = TokenCaches::builder(source_of).idle(Duration::from_secs(600)).build();
+    /// ```
     pub fn idle(mut self, idle: Duration) -> Self {
         self.idle = idle;
         self
@@ -84,6 +123,19 @@ where
     /// at once. Those whose caches are held stay, even if there are more of them.
     ///
     /// Default: no limit. Use it where callers choose the keys.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{SystemClock, TemporaryToken, TokenCaches, source_fn};
+    /// # let source_of = |tenant: &String| {
+    /// #     let tenant = tenant.clone();
+    /// #     source_fn(move || {
+    /// #         let token = TemporaryToken::expires_in(tenant.clone(), Duration::from_secs(3600));
+    /// #         async { Ok::<_, std::io::Error>(token) }
+    /// #     })
+    /// # };
+    /// let tenants = TokenCaches::builder(source_of).max_keys(10_000).build();
+    /// ```
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;
         self
@@ -96,6 +148,19 @@ where
     /// [`fetch_timeout`](TokenCacheBuilder::fetch_timeout) before the fetch starts, and for at most that time after it.
     ///
     /// Default: no limit. Use the limit of the issuer, divided by the number of processes.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{SystemClock, TemporaryToken, TokenCaches, source_fn};
+    /// # let source_of = |tenant: &String| {
+    /// #     let tenant = tenant.clone();
+    /// #     source_fn(move || {
+    /// #         let token = TemporaryToken::expires_in(tenant.clone(), Duration::from_secs(3600));
+    /// #         async { Ok::<_, std::io::Error>(token) }
+    /// #     })
+    /// # };
+    /// let tenants = TokenCaches::builder(source_of).fetches_per_second(100).build();
+    /// ```
     pub fn fetches_per_second(mut self, fetches: u32) -> Self {
         self.per_second = fetches.max(1);
         self
@@ -105,6 +170,19 @@ where
     /// [`fetches_per_second`](Self::fetches_per_second).
     ///
     /// Default: no limit.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{SystemClock, TemporaryToken, TokenCaches, source_fn};
+    /// # let source_of = |tenant: &String| {
+    /// #     let tenant = tenant.clone();
+    /// #     source_fn(move || {
+    /// #         let token = TemporaryToken::expires_in(tenant.clone(), Duration::from_secs(3600));
+    /// #         async { Ok::<_, std::io::Error>(token) }
+    /// #     })
+    /// # };
+    /// let tenants = TokenCaches::builder(source_of).concurrent_fetches(10).build();
+    /// ```
     pub fn concurrent_fetches(mut self, fetches: usize) -> Self {
         self.concurrent = fetches.max(1);
         self
@@ -113,12 +191,39 @@ where
     /// Sets the clock of all caches.
     ///
     /// Default: [`SystemClock`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{SystemClock, TemporaryToken, TokenCaches, source_fn};
+    /// # let source_of = |tenant: &String| {
+    /// #     let tenant = tenant.clone();
+    /// #     source_fn(move || {
+    /// #         let token = TemporaryToken::expires_in(tenant.clone(), Duration::from_secs(3600));
+    /// #         async { Ok::<_, std::io::Error>(token) }
+    /// #     })
+    /// # };
+    /// let tenants = TokenCaches::builder(source_of).clock(SystemClock::new()).build();
+    /// ```
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = AnyClock::Custom(Arc::new(clock));
         self
     }
 
     /// Builds the caches. Nothing is fetched or spawned.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{SystemClock, TemporaryToken, TokenCaches, source_fn};
+    /// # let source_of = |tenant: &String| {
+    /// #     let tenant = tenant.clone();
+    /// #     source_fn(move || {
+    /// #         let token = TemporaryToken::expires_in(tenant.clone(), Duration::from_secs(3600));
+    /// #         async { Ok::<_, std::io::Error>(token) }
+    /// #     })
+    /// # };
+    /// let tenants = TokenCaches::builder(source_of).build();
+    /// assert!(tenants.is_empty());
+    /// ```
     #[must_use]
     pub fn build(self) -> TokenCaches<K, T> {
         let Self { cache, clock, idle, max_keys, per_second, concurrent } = self;
