@@ -50,6 +50,14 @@ impl AwsTokenCache {
     /// fetches fail.
     ///
     /// Same as [`credential_cache`](Self::builder) without settings.
+    ///
+    /// ```no_run
+    /// # use token_cache_aws::AwsTokenCache;
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = AwsTokenCache::from_env().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn from_env() -> Self {
         Self::builder().load().await
     }
@@ -58,6 +66,14 @@ impl AwsTokenCache {
     ///
     /// This reads files, and may query the instance metadata service for the region, but fetches no credentials. Each
     /// fetch reads the files again.
+    ///
+    /// ```no_run
+    /// # use token_cache_aws::AwsTokenCache;
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = AwsTokenCache::from_profile("hub").await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn from_profile(name: impl Into<String>) -> Self {
         Self::builder().profile(name).load().await
     }

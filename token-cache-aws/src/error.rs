@@ -93,6 +93,27 @@ impl FetchError {
 
     /// The SDK's error. Do not print it: its `Debug` may contain the response of an issuer, and its `Display` the
     /// output of a process.
+    ///
+    /// ```
+    /// # use std::error::Error;
+    /// # use token_cache_aws::FetchError;
+    /// # use token_cache_testing::aws::Fault;
+    /// # use token_cache_aws::AwsTokenCache;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let kit = token_cache_testing::aws::FakeAws::builder().start().await?;
+    /// # kit.s3().create_bucket("bucket")?;
+    /// # let config = kit.sdk_config();
+    /// # let aws = AwsTokenCache::from_sdk_config(&config)?;
+    /// # let role = token_cache_aws::AssumeRole::new("arn:aws:iam::222222222222:role/reader");
+    /// # let aws = aws.assume_role(&role).await;
+    /// kit.issuer().fail(Fault::Status(403));
+    /// let error = aws.get().await.unwrap_err();
+    /// let reason: &FetchError = error.source().unwrap().downcast_ref().unwrap();
+    /// println!("{}", reason.credentials_error());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub const fn credentials_error(&self) -> &CredentialsError {
         &self.error
@@ -100,12 +121,54 @@ impl FetchError {
 
     /// The whole text of the SDK's error and its sources, with what an issuer or a `credential_process` has said. It may
     /// contain secrets and control characters: show it to the person who runs the program, and do not log it.
+    ///
+    /// ```
+    /// # use std::error::Error;
+    /// # use token_cache_aws::FetchError;
+    /// # use token_cache_testing::aws::Fault;
+    /// # use token_cache_aws::AwsTokenCache;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let kit = token_cache_testing::aws::FakeAws::builder().start().await?;
+    /// # kit.s3().create_bucket("bucket")?;
+    /// # let config = kit.sdk_config();
+    /// # let aws = AwsTokenCache::from_sdk_config(&config)?;
+    /// # let role = token_cache_aws::AssumeRole::new("arn:aws:iam::222222222222:role/reader");
+    /// # let aws = aws.assume_role(&role).await;
+    /// kit.issuer().fail(Fault::Status(403));
+    /// let error = aws.get().await.unwrap_err();
+    /// let reason: &FetchError = error.source().unwrap().downcast_ref().unwrap();
+    /// eprintln!("{}", reason.expose_unredacted()); // for the person at the terminal
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn expose_unredacted(&self) -> String {
         unredacted(&self.error)
     }
 
     /// Whether the only cause is that no credentials are configured.
+    ///
+    /// ```
+    /// # use std::error::Error;
+    /// # use token_cache_aws::FetchError;
+    /// # use token_cache_testing::aws::Fault;
+    /// # use token_cache_aws::AwsTokenCache;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let kit = token_cache_testing::aws::FakeAws::builder().start().await?;
+    /// # kit.s3().create_bucket("bucket")?;
+    /// # let config = kit.sdk_config();
+    /// # let aws = AwsTokenCache::from_sdk_config(&config)?;
+    /// # let role = token_cache_aws::AssumeRole::new("arn:aws:iam::222222222222:role/reader");
+    /// # let aws = aws.assume_role(&role).await;
+    /// kit.issuer().fail(Fault::Status(403));
+    /// let error = aws.get().await.unwrap_err();
+    /// let reason: &FetchError = error.source().unwrap().downcast_ref().unwrap();
+    /// assert!(!reason.is_no_credentials(), "they are configured");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_no_credentials(&self) -> bool {
         !self.is_role && matches!(self.error, CredentialsError::CredentialsNotLoaded(_))
@@ -114,6 +177,25 @@ impl FetchError {
 
 /// Whether a cache has no AWS credentials only because none are configured: every provider of the chain was tried and
 /// reports so. `false` if a provider is configured and fails.
+///
+/// ```
+/// # use token_cache_aws::is_no_credentials;
+/// # use token_cache_testing::aws::Fault;
+/// # use token_cache_aws::AwsTokenCache;
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let kit = token_cache_testing::aws::FakeAws::builder().start().await?;
+/// # kit.s3().create_bucket("bucket")?;
+/// # let config = kit.sdk_config();
+/// # let aws = AwsTokenCache::from_sdk_config(&config)?;
+/// # let role = token_cache_aws::AssumeRole::new("arn:aws:iam::222222222222:role/reader");
+/// # let aws = aws.assume_role(&role).await;
+/// kit.issuer().fail(Fault::Status(403));
+/// let error = aws.get().await.unwrap_err();
+/// assert!(!is_no_credentials(&error), "they are configured");
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub fn is_no_credentials(error: &Error) -> bool {
     error.source().and_then(|source| source.downcast_ref()).is_some_and(FetchError::is_no_credentials)

@@ -28,12 +28,22 @@ pub(crate) enum Base {
 impl IdentitySpec {
     /// The identity that the SDK's default chain finds, as in
     /// [`AwsTokenCache::from_env`](crate::AwsTokenCache::from_env).
+    ///
+    /// ```
+    /// # use token_cache_aws::IdentitySpec;
+    /// let identity = IdentitySpec::from_env();
+    /// ```
     #[must_use]
     pub const fn from_env() -> Self {
         Self::of(Base::Environment)
     }
 
     /// The identity of a profile, as in [`AwsTokenCache::from_profile`](crate::AwsTokenCache::from_profile).
+    ///
+    /// ```
+    /// # use token_cache_aws::IdentitySpec;
+    /// let identity = IdentitySpec::profile("hub");
+    /// ```
     #[must_use]
     pub fn profile(name: impl Into<String>) -> Self {
         Self::of(Base::Profile(name.into()))
@@ -45,6 +55,12 @@ impl IdentitySpec {
 
     /// Adds a role, which this identity assumes, as in
     /// [`AwsTokenCache::assume_role`](crate::AwsTokenCache::assume_role).
+    ///
+    /// ```
+    /// # use token_cache_aws::{AssumeRole, IdentitySpec};
+    /// let role = AssumeRole::new("arn:aws:iam::222222222222:role/reader");
+    /// let identity = IdentitySpec::profile("hub").assume_role(role);
+    /// ```
     #[must_use]
     pub fn assume_role(mut self, role: AssumeRole) -> Self {
         self.roles.push(role);

@@ -16,6 +16,14 @@ impl AwsTokenCache {
     /// # Errors
     ///
     /// Those of [`get`](Self::get). The next call tries again, limited by the cache's backoff.
+    ///
+    /// ```no_run
+    /// # use token_cache_aws::AwsTokenCache;
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = AwsTokenCache::process().await?; // fails at startup if there are no credentials
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn process() -> Result<Self, Error> {
         let aws = shared().await;
         aws.get().await?;
@@ -28,12 +36,28 @@ impl AwsTokenCache {
     /// # Errors
     ///
     /// Those of [`process`](Self::process).
+    ///
+    /// ```no_run
+    /// # use token_cache_aws::AwsTokenCache;
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = AwsTokenCache::try_new().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn try_new() -> Result<Self, Error> {
         Self::process().await
     }
 
     /// The region of [the environment](Self::from_env), if it sets one: by variable, profile or instance metadata. It
     /// is read once per process, and no credentials are fetched.
+    ///
+    /// ```no_run
+    /// # use token_cache_aws::AwsTokenCache;
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let region = AwsTokenCache::default_region().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn default_region() -> Option<String> {
         shared().await.region().map(ToOwned::to_owned)
     }

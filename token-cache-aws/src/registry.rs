@@ -56,6 +56,12 @@ struct Caches {
 
 impl Registry {
     /// An empty registry for at most `capacity` caches.
+    ///
+    /// ```
+    /// # use token_cache_aws::{AwsTokenCache, IdentitySpec, Registry};
+    /// let registry = Registry::new(1000);
+    /// assert!(registry.is_empty());
+    /// ```
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         let shared = Arc::new(Shared { capacity, caches: Mutex::default() });
@@ -65,6 +71,12 @@ impl Registry {
 
     /// Sets how long a cache is kept after its last lookup, if nobody holds it. Default: 1 hour, the default duration of a
     /// session of a role.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_aws::{AwsTokenCache, IdentitySpec, Registry};
+    /// let registry = Registry::new(1000).idle(Duration::from_secs(600));
+    /// ```
     #[must_use]
     pub fn idle(mut self, idle: Duration) -> Self {
         self.idle = idle;
@@ -72,6 +84,11 @@ impl Registry {
     }
 
     /// The registry of this process, for at most 10,000 caches. It contains the cache of [`AwsTokenCache::process`].
+    ///
+    /// ```
+    /// # use token_cache_aws::{AwsTokenCache, IdentitySpec, Registry};
+    /// let registry = Registry::process();
+    /// ```
     #[must_use]
     pub fn process() -> &'static Self {
         static PROCESS: LazyLock<Registry> = LazyLock::new(|| Registry::new(10_000));
@@ -100,6 +117,23 @@ impl Registry {
     }
 
     /// Removes the cache of `identity`. Those who hold it keep it, but a later lookup makes another one.
+    ///
+    /// ```
+    /// # use token_cache_aws::Registry;
+    /// # use token_cache_aws::AwsTokenCache;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let kit = token_cache_testing::aws::FakeAws::builder().start().await?;
+    /// # kit.s3().create_bucket("bucket")?;
+    /// # let config = kit.sdk_config();
+    /// # let aws = AwsTokenCache::from_sdk_config(&config)?;
+    /// let registry = Registry::new(1000);
+    /// let vended = registry.insert("vended", aws);
+    /// registry.remove(&vended);
+    /// assert!(registry.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn remove(&self, identity: &IdentitySpec) {
         let removed = self.shared.lock().entries.remove(identity);
         drop(removed);
@@ -113,6 +147,22 @@ impl Registry {
     /// # Errors
     ///
     /// If the registry is full, or no cache of the name was [inserted](Self::insert).
+    ///
+    /// ```
+    /// # use token_cache_aws::{AssumeRole, Registry};
+    /// # use token_cache_aws::AwsTokenCache;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let kit = token_cache_testing::aws::FakeAws::builder().start().await?;
+    /// # kit.s3().create_bucket("bucket")?;
+    /// # let config = kit.sdk_config();
+    /// # let aws = AwsTokenCache::from_sdk_config(&config)?;
+    /// let registry = Registry::new(1000);
+    /// let role = registry.insert("hub", aws).assume_role(AssumeRole::new("arn:aws:iam::222222222222:role/reader"));
+    /// let credentials = registry.get(&role).await?.get().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn get(&self, identity: &IdentitySpec) -> Result<AwsTokenCache, RegistryError> {
         if let Some(cache) = self.find(identity) {
             return Ok(cache);
@@ -132,12 +182,33 @@ impl Registry {
     }
 
     /// The number of caches.
+    ///
+    /// ```
+    /// # use token_cache_aws::Registry;
+    /// # use token_cache_aws::AwsTokenCache;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let kit = token_cache_testing::aws::FakeAws::builder().start().await?;
+    /// # kit.s3().create_bucket("bucket")?;
+    /// # let config = kit.sdk_config();
+    /// # let aws = AwsTokenCache::from_sdk_config(&config)?;
+    /// let registry = Registry::new(1000);
+    /// registry.insert("vended", aws);
+    /// assert_eq!(registry.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.lock().entries.values().filter(|entry| entry.is_alive()).count()
     }
 
     /// Whether there are no caches.
+    ///
+    /// ```
+    /// # use token_cache_aws::{AwsTokenCache, IdentitySpec, Registry};
+    /// assert!(Registry::new(1000).is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -25,6 +25,27 @@ pub(crate) use crate::rejected::code::{code_in_body, short_code};
 /// its status: a 401 without a code may come from a proxy.
 ///
 /// It accepts the `Error` of every object_store version whose feature is enabled, and the SDK's [`SdkError`].
+///
+/// ```
+/// # use object_store::{ObjectStoreExt, aws::AmazonS3Builder, path::Path};
+/// # use token_cache_aws::is_credential_rejected;
+/// # use token_cache_aws::AwsTokenCache;
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let kit = token_cache_testing::aws::FakeAws::builder().start().await?;
+/// # kit.s3().create_bucket("bucket")?;
+/// # let config = kit.sdk_config();
+/// # let aws = AwsTokenCache::from_sdk_config(&config)?;
+/// # let role = token_cache_aws::AssumeRole::new("arn:aws:iam::222222222222:role/reader");
+/// # let aws = aws.assume_role(&role).await;
+/// let store = aws.configure(AmazonS3Builder::new().with_bucket_name("bucket")).build()?;
+/// store.put(&Path::from("object"), "".into()).await?;
+/// kit.issuer().end_sessions();
+/// let error = store.get(&Path::from("object")).await.unwrap_err();
+/// assert!(is_credential_rejected(&error));
+/// # Ok(())
+/// # }
+/// ```
 pub fn is_credential_rejected(error: &impl ServiceError) -> bool {
     error.rejects_credentials()
 }

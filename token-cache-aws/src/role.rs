@@ -47,6 +47,12 @@ struct SessionTag {
 
 impl AssumeRole {
     /// The role with this ARN.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_aws::AssumeRole;
+    /// let role = AssumeRole::new("arn:aws:iam::222222222222:role/reader");
+    /// ```
     pub fn new(arn: impl Into<String>) -> Self {
         let arn = arn.into();
         Self {
@@ -65,6 +71,12 @@ impl AssumeRole {
 
     /// The external id that the role's trust policy requires, usually for a role in another organization. Default:
     /// none.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_aws::AssumeRole;
+    /// let role = AssumeRole::new("arn:aws:iam::222222222222:role/reader").external_id("tenant-7");
+    /// ```
     pub fn external_id(mut self, id: impl Into<String>) -> Self {
         self.external_id = Some(id.into());
         self
@@ -72,6 +84,12 @@ impl AssumeRole {
 
     /// The session name, which appears in CloudTrail and in the session's ARN: 2 to 64 letters, digits and `_+=,.@-`.
     /// Default: chosen by the SDK, with a timestamp.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_aws::AssumeRole;
+    /// let role = AssumeRole::new("arn:aws:iam::222222222222:role/reader").session_name("nightly-job");
+    /// ```
     pub fn session_name(mut self, name: impl Into<String>) -> Self {
         self.session_name = Some(name.into());
         self
@@ -79,29 +97,59 @@ impl AssumeRole {
 
     /// The lifetime of each session, rounded down to whole seconds. AWS allows 15 minutes to the role's maximum, and
     /// at most one hour if the role is assumed with the credentials of another role. Default: one hour, set by STS.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_aws::AssumeRole;
+    /// let role = AssumeRole::new("arn:aws:iam::222222222222:role/reader").duration(Duration::from_secs(900));
+    /// ```
     pub const fn duration(mut self, duration: Duration) -> Self {
         self.duration = Some(duration);
         self
     }
 
     /// A session policy, as JSON. The session is allowed what both the role and this policy allow. Default: none.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_aws::AssumeRole;
+    /// let role = AssumeRole::new("arn:aws:iam::222222222222:role/reader").policy(r#"{"Version":"2012-10-17","Statement":[]}"#);
+    /// ```
     pub fn policy(mut self, policy: impl Into<String>) -> Self {
         self.policy = Some(policy.into());
         self
     }
 
     /// Adds a managed policy, by ARN, as a session policy. Default: none.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_aws::AssumeRole;
+    /// let role = AssumeRole::new("arn:aws:iam::222222222222:role/reader").policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess");
+    /// ```
     pub fn policy_arn(mut self, arn: impl Into<String>) -> Self {
         self.policy_arns.push(arn.into());
         self
     }
 
     /// Adds a session tag, for conditions in policies. Default: none.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_aws::AssumeRole;
+    /// let role = AssumeRole::new("arn:aws:iam::222222222222:role/reader").tag("team", "data");
+    /// ```
     pub fn tag(self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.with_tag(key.into(), value.into(), false)
     }
 
     /// Adds a session tag that also applies to the roles that are assumed with this one. Default: none.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_aws::AssumeRole;
+    /// let role = AssumeRole::new("arn:aws:iam::222222222222:role/reader").transitive_tag("team", "data");
+    /// ```
     pub fn transitive_tag(self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.with_tag(key.into(), value.into(), true)
     }
@@ -113,6 +161,12 @@ impl AssumeRole {
 
     /// Who has started the session. It appears in CloudTrail, also for roles that are assumed with this one, and cannot
     /// be changed there. Default: none.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_aws::AssumeRole;
+    /// let role = AssumeRole::new("arn:aws:iam::222222222222:role/reader").source_identity("alice");
+    /// ```
     pub fn source_identity(mut self, identity: impl Into<String>) -> Self {
         self.source_identity = Some(identity.into());
         self
@@ -140,6 +194,12 @@ impl AssumeRole {
 
     /// The region of the STS endpoint. Default: the region of the base. If that has none, the role's cache gets this
     /// one.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_aws::AssumeRole;
+    /// let role = AssumeRole::new("arn:aws:iam::222222222222:role/reader").region("eu-north-1");
+    /// ```
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = Some(region.into());
         self
@@ -149,6 +209,22 @@ impl AssumeRole {
     /// assume the role, from its own cache, and the region and endpoint of STS.
     ///
     /// If STS rejects the credentials of `base`, as after a rotation of keys without an expiry, `base` fetches others.
+    ///
+    /// ```
+    /// # use token_cache_aws::{AssumeRole, credential_cache};
+    /// # use token_cache_aws::AwsTokenCache;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let kit = token_cache_testing::aws::FakeAws::builder().start().await?;
+    /// # kit.s3().create_bucket("bucket")?;
+    /// # let config = kit.sdk_config();
+    /// # let aws = AwsTokenCache::from_sdk_config(&config)?;
+    /// let role = AssumeRole::new("arn:aws:iam::222222222222:role/reader");
+    /// let cache = credential_cache(role.source(&aws).await).name("reader").build();
+    /// cache.get().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn source(&self, base: &AwsTokenCache) -> SdkSource {
         let role = Role { arn: self.arn.as_str().into(), base: BaseCredentials::new(base) };
         SdkSource::for_role(RoleProvider::new(self.clone(), base, role.base.clone()), role)

@@ -26,6 +26,21 @@ impl AwsTokenCache {
     /// FIPS and dual stack endpoints, if they are configured, and those of other partitions such as China are set as the
     /// SDK does, with path-style requests. object_store asks for the sessions of directory buckets (S3 Express) at an
     /// endpoint that is neither, so every request of such a store fails.
+    ///
+    /// ```
+    /// # use object_store::{ObjectStoreExt, aws::AmazonS3Builder, path::Path};
+    /// # use token_cache_aws::AwsTokenCache;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let kit = token_cache_testing::aws::FakeAws::builder().start().await?;
+    /// # kit.s3().create_bucket("bucket")?;
+    /// # let config = kit.sdk_config();
+    /// # let aws = AwsTokenCache::from_sdk_config(&config)?;
+    /// let store = aws.configure(AmazonS3Builder::new().with_bucket_name("bucket")).build()?;
+    /// store.put(&Path::from("object"), "".into()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn configure<B: S3Builder>(&self, builder: B) -> B {
         builder.set_endpoint_config(self).set_credentials(self)
@@ -40,6 +55,21 @@ impl AwsTokenCache {
     /// # Errors
     ///
     /// Those of [`get`](Self::get), if credentials are configured and cannot be fetched.
+    ///
+    /// ```
+    /// # use object_store::aws::AmazonS3Builder;
+    /// # use token_cache_aws::AwsTokenCache;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let kit = token_cache_testing::aws::FakeAws::builder().start().await?;
+    /// # kit.s3().create_bucket("bucket")?;
+    /// # let config = kit.sdk_config();
+    /// # let aws = AwsTokenCache::from_sdk_config(&config)?;
+    /// let builder = AmazonS3Builder::new().with_bucket_name("bucket");
+    /// let store = aws.configure_or_anonymous(builder).await?.build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn configure_or_anonymous<B: S3Builder>(&self, builder: B) -> Result<B, token_cache_core::Error> {
         match self.get().await {
             Ok(_) => Ok(self.configure(builder)),

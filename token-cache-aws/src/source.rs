@@ -38,6 +38,12 @@ pub struct SdkSource {
 impl SdkSource {
     /// The credentials of `provider`, with the expiry it states. Credentials without an expiry are fetched again after
     /// [`max_age`](Self::max_age).
+    ///
+    /// ```
+    /// # use aws_credential_types::Credentials;
+    /// # use token_cache_aws::SdkSource;
+    /// let source = SdkSource::new(Credentials::new("AKIDEXAMPLE", "secret", None, None, "example"));
+    /// ```
     pub fn new(provider: impl ProvideCredentials + 'static) -> Self {
         Self {
             provider: SharedCredentialsProvider::new(provider),
@@ -52,6 +58,19 @@ impl SdkSource {
     /// # Errors
     ///
     /// If `config` has no credentials provider.
+    ///
+    /// ```
+    /// # use token_cache_aws::SdkSource;
+    /// # use token_cache_aws::AwsTokenCache;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let kit = token_cache_testing::aws::FakeAws::builder().start().await?;
+    /// # kit.s3().create_bucket("bucket")?;
+    /// # let config = kit.sdk_config();
+    /// let source = SdkSource::from_sdk_config(&config)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_sdk_config(config: &SdkConfig) -> Result<Self, ConfigError> {
         config.credentials_provider().map(Self::new).ok_or(ConfigError)
     }
@@ -59,6 +78,14 @@ impl SdkSource {
     /// How long credentials without an expiry are used before they are fetched again, in the background. Tools that
     /// rotate keys in a file replace them without saying when. Default: 15 minutes, as in the SDK. `Duration::MAX`: until
     /// they are invalidated.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use aws_credential_types::Credentials;
+    /// # use token_cache_aws::SdkSource;
+    /// let source = SdkSource::new(Credentials::new("AKIDEXAMPLE", "secret", None, None, "example"));
+    /// let source = source.max_age(Duration::from_secs(300));
+    /// ```
     #[must_use]
     pub const fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;

@@ -11,7 +11,7 @@ use iceberg::io::{FileIOBuilder, S3_ENDPOINT, S3_PATH_STYLE_ACCESS, S3_REGION};
 use icechunk::config::{S3Credentials, S3Options};
 use icechunk::repository::VersionInfo;
 use icechunk::{Repository, new_s3_storage};
-use token_cache_aws::AwsTokenCache;
+use token_cache_aws::{AssumeRole, AwsTokenCache};
 use token_cache_tables::icechunk::Fetcher;
 use token_cache_testing::aws::FakeAws;
 
@@ -26,7 +26,8 @@ impl Aws {
     async fn start() -> anyhow::Result<Self> {
         let server = FakeAws::builder().start().await?;
         server.s3().create_bucket(BUCKET)?;
-        let cache = AwsTokenCache::from_sdk_config(&server.sdk_config())?;
+        let role = AssumeRole::new("arn:aws:iam::222222222222:role/tables");
+        let cache = AwsTokenCache::from_sdk_config(&server.sdk_config())?.assume_role(&role).await;
         cache.get().await?;
         Ok(Self { server, cache })
     }
@@ -80,13 +81,10 @@ async fn iceberg_writes_and_reads_across_a_rotation() -> anyhow::Result<()> {
 async fn icechunk_commits_and_reads() -> anyhow::Result<()> {
     let aws = Aws::start().await?;
     let storage = |fetcher| {
-        let options = S3Options {
-            region: Some(aws.server.region().to_owned()),
-            endpoint_url: Some(aws.server.s3().endpoint()),
-            allow_http: true,
-            force_path_style: true,
-            ..S3Options::default()
-        };
+        let mut options = S3Options::default();
+        options.region = Some(aws.server.region().to_owned());
+        options.endpoint_url = Some(aws.server.s3().endpoint());
+        (options.allow_http, options.force_path_style) = (true, true);
         let credentials = Some(S3Credentials::Refreshable(Arc::new(fetcher)));
         new_s3_storage(options, BUCKET.to_owned(), Some("repository".to_owned()), credentials, vec![], vec![], None)
     };

@@ -13,6 +13,21 @@ use tokio::task::{try_id, yield_now};
 ///
 /// - Outside of a tokio runtime.
 /// - On a multi-thread runtime whose other tasks do not come to rest within a million checks.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use token_cache_core::test_util::settled;
+/// # use token_cache_core::test_util::Harness;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), token_cache_core::Error> {
+/// # let mut harness = Harness::new();
+/// # let cache = harness.cache.clone();
+/// let get = harness.spawn_get();
+/// settled().await;
+/// assert_eq!(harness.source.fetches(), 1);
+/// # Ok(())
+/// # }
+/// ```
 pub async fn settled() {
     let handle = Handle::current();
     if handle.runtime_flavor() == RuntimeFlavor::CurrentThread {

@@ -13,6 +13,22 @@ use crate::source::{BoxError, TokenSource, permanent};
 use crate::token::TemporaryToken;
 
 /// Creates a source for the cache, and the handle with which the test answers its fetches.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use token_cache_core::TokenCache;
+/// # use token_cache_core::test_util::mock_source;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), token_cache_core::Error> {
+/// let (source, mut handle) = mock_source();
+/// let cache = TokenCache::builder(source).build();
+/// let (token, ()) = tokio::join!(cache.get(), async {
+///     handle.next_fetch().await.succeed_for("a", Duration::from_secs(3600));
+/// });
+/// assert_eq!(*token?, "a");
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub fn mock_source<T: Send + Sync + 'static>() -> (MockSource<T>, SourceHandle<T>) {
     let (fetches, pending) = mpsc::unbounded_channel();
@@ -51,6 +67,20 @@ impl<T> SourceHandle<T> {
     /// - If no fetch has started when all other tasks wait: see [`settled`]. Where a fetch needs more than that, because a
     ///   request over a socket causes it, use [`wait_for_fetch`](Self::wait_for_fetch).
     /// - If the cache is dropped.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # let cache = harness.cache.clone();
+    /// let get = harness.spawn_get();
+    /// harness.source.next_fetch().await.succeed_for("a", Duration::from_secs(3600));
+    /// assert_eq!(*get.await.unwrap()?, "a");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn next_fetch(&mut self) -> Fetch<T> {
         match self.try_next_fetch().await {
             Some(fetch) => fetch,
@@ -92,6 +122,20 @@ impl<T> SourceHandle<T> {
     /// # Panics
     ///
     /// If the cache is dropped.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # let cache = harness.cache.clone();
+    /// let get = harness.spawn_get();
+    /// harness.source.wait_for_fetch().await.succeed_for("a", Duration::from_secs(3600));
+    /// assert_eq!(*get.await.unwrap()?, "a");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn wait_for_fetch(&mut self) -> Fetch<T> {
         self.pending.recv().await.expect(DROPPED)
     }
@@ -101,12 +145,36 @@ impl<T> SourceHandle<T> {
     /// # Panics
     ///
     /// If one has.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # let cache = harness.cache.clone();
+    /// harness.source.assert_no_fetch().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn assert_no_fetch(&mut self) {
         settled().await;
         assert!(self.pending.try_recv().is_err(), "unexpected fetch");
     }
 
     /// Returns the number of fetches started so far.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # let cache = harness.cache.clone();
+    /// assert_eq!(harness.source.fetches(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn fetches(&self) -> usize {
         self.started.load(Ordering::SeqCst)
@@ -115,31 +183,123 @@ impl<T> SourceHandle<T> {
 
 impl<T> Fetch<T> {
     /// Answers with a token.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # let cache = harness.cache.clone();
+    /// let get = harness.spawn_get();
+    /// harness.source.next_fetch().await.succeed(token_cache_core::TemporaryToken::never_expires("a"));
+    /// assert_eq!(*get.await.unwrap()?, "a");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn succeed(self, token: TemporaryToken<T>) {
         self.answer(Answer::Result(Ok(token)));
     }
 
     /// Answers with a token that is valid for `lifetime` from the start of this fetch.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # let cache = harness.cache.clone();
+    /// let get = harness.spawn_get();
+    /// harness.source.next_fetch().await.succeed_for("a", Duration::from_secs(3600));
+    /// assert_eq!(*get.await.unwrap()?, "a");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn succeed_for(self, token: T, lifetime: Duration) {
         self.succeed(TemporaryToken::expires_in(token, lifetime));
     }
 
     /// Answers with an error.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::ErrorKind;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # let cache = harness.cache.clone();
+    /// # let _: &token_cache_core::TokenCache<&str> = &cache;
+    /// let get = harness.spawn_get();
+    /// harness.source.next_fetch().await.fail("the issuer is down");
+    /// assert_eq!(get.await.unwrap().unwrap_err().kind(), ErrorKind::Source);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fail(self, error: impl Into<BoxError>) {
         self.answer(Answer::Result(Err(error.into())));
     }
 
     /// Answers with an error that is marked as [`permanent`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::ErrorKind;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # let cache = harness.cache.clone();
+    /// # let _: &token_cache_core::TokenCache<&str> = &cache;
+    /// let get = harness.spawn_get();
+    /// harness.source.next_fetch().await.fail_permanently("no such role");
+    /// assert_eq!(get.await.unwrap().unwrap_err().kind(), ErrorKind::Permanent);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fail_permanently(self, error: impl Into<BoxError>) {
         self.answer(Answer::Result(Err(permanent(error))));
     }
 
     /// Makes the source panic.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::ErrorKind;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # let cache = harness.cache.clone();
+    /// # let _: &token_cache_core::TokenCache<&str> = &cache;
+    /// let get = harness.spawn_get();
+    /// harness.source.next_fetch().await.panic();
+    /// assert_eq!(get.await.unwrap().unwrap_err().kind(), ErrorKind::Panicked);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn panic(self) {
         self.answer(Answer::Panic);
     }
 
     /// Waits until the cache has dropped this fetch: it timed out, or the last handle of the cache was dropped.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::TemporaryToken;
+    /// # use token_cache_core::test_util::Harness;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_cache_core::Error> {
+    /// # let mut harness = Harness::new();
+    /// # let cache = harness.cache.clone();
+    /// let get = harness.spawn_get();
+    /// let mut fetch = harness.source.next_fetch().await;
+    /// cache.store(TemporaryToken::never_expires("a"))?; // the fetch is not needed any more
+    /// fetch.aborted().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn aborted(&mut self) {
         self.answer.closed().await;
     }
