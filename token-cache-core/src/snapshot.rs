@@ -156,6 +156,22 @@ mod tests {
         }
     }
 
+    /// `TokenCaches` sees by it when a key was last read.
+    #[cfg(feature = "keyed")]
+    #[test]
+    fn the_tick_of_the_last_check_is_known_until_the_snapshot_is_replaced() {
+        let clock = VirtualClock::new();
+        let validity = validity(&clock);
+        assert_eq!(validity.checked_tick(), 0);
+        for _ in 0..2 {
+            clock.advance(Duration::from_millis(1));
+            assert!(validity.is_servable(&clock));
+            assert_eq!(Some(validity.checked_tick()), clock.tick().map(u64::from));
+        }
+        validity.retire();
+        assert_eq!(validity.checked_tick(), 0);
+    }
+
     #[test]
     fn p05_a_required_remaining_time_is_checked() {
         let clock = VirtualClock::new();
