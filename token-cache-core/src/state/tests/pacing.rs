@@ -108,3 +108,17 @@ fn p13_a_stated_time_is_not_shortened() {
     assert_eq!(error.retry_after(), Some(100 * SECOND));
     assert!(matches!(state.refresh(at(3801), true), Decision::Wait { .. }));
 }
+
+/// It waits for the limits that several caches share, and its task shows that it runs.
+#[test]
+fn p12_a_fetch_that_is_postponed_is_not_overdue() {
+    let mut state = empty(config());
+    get(&mut state, 0);
+    let id = in_flight(&state).id;
+    state.postpone(FetchId(id.0 + 1), at(20));
+    assert_eq!(in_flight(&state).hard_deadline(&state.config), 30 * SECOND, "another fetch");
+    state.postpone(id, at(20));
+    assert_eq!(in_flight(&state).hard_deadline(&state.config), 50 * SECOND);
+    assert!(state.fail_overdue(id, at(49), 0.0).is_none());
+    assert!(state.fail_overdue(id, at(50), 0.0).is_some());
+}
