@@ -52,6 +52,8 @@
 //! SDKs ask again some time before the expiry: 15 minutes in botocore. The agent has to refresh before that, or each request of
 //! each process would ask it: [`expiry_buffer`] is half of the lifetime.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod agent;
 mod aws;
 mod azure;

@@ -93,6 +93,9 @@
 //!   `https` is enabled. Without either, pass a client to `defaults().http_client(..)`; otherwise everything that
 //!   needs HTTP fails.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(docsrs, doc(auto_cfg(hide(feature = "_object_store", feature = "_views"))))]
+
 mod cache;
 #[cfg(feature = "chain")]
 mod cache_builder;

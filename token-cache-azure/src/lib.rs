@@ -52,6 +52,8 @@
 //!
 //! - `object_store-0_14` (by default), `object_store-0_13`, `object_store-0_12`: `AccessToken::to::<AzureCredential>` of that version.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod error;
 mod source;
 

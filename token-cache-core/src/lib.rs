@@ -104,6 +104,8 @@
 //! A cache holds one token; `TokenCaches` (feature `keyed`) holds one cache per key. It stores nothing on disk. It does not
 //! retry within a fetch; retrying is up to the source.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "tower")]
 mod bearer;
 #[doc = include_str!("guide.md")]

@@ -58,6 +58,8 @@
 //!
 //! [`operation`] has sizes, the rotation of keys, what somebody who reads or writes the store can do, and when not to share.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod codec;
 mod error;
 mod events;

@@ -44,6 +44,8 @@
 //! - `object_store-0_14` (by default), `object_store-0_13`, `object_store-0_12`: `AccessToken::to::<GcpCredential>` of that version.
 //! - `google-cloud-auth`: as above. Adds TLS.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "google-cloud-auth")]
 mod google_cloud_auth;
 mod metadata;

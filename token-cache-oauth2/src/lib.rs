@@ -49,6 +49,7 @@
 //! - `object_store-0_12`, `object_store-0_13`, `object_store-0_14`: converts a token to the `GcpCredential` and the
 //!   `AzureCredential` of that version, for `with_credentials(Arc::new(cache.view(AccessToken::to::<GcpCredential>)))`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(feature = "client"), allow(rustdoc::broken_intra_doc_links, reason = "the items are of the feature"))]
 
 #[cfg(feature = "client")]

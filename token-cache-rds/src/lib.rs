@@ -24,6 +24,8 @@
 //! With the feature `sqlx`, the function `pool` makes a pool of PostgreSQL connections over such a cache. Enable one of sqlx's
 //! features for TLS: RDS accepts these passwords over TLS only.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod password;
 mod passwords;
 #[cfg(feature = "sqlx")]
