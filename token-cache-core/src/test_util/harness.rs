@@ -64,7 +64,7 @@ impl<T: Send + Sync + 'static> Harness<T> {
     /// # use token_cache_core::test_util::Harness;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), token_cache_core::Error> {
-    /// # let mut harness = Harness::new();
+    /// # let mut harness = Harness::<&str>::new();
     /// # let cache = harness.cache.clone();
     /// let token = harness.fetch("a", Duration::from_secs(3600)).await;
     /// assert_eq!(*token, "a");
@@ -92,7 +92,7 @@ impl<T: Send + Sync + 'static> Harness<T> {
     /// # use token_cache_core::test_util::Harness;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), token_cache_core::Error> {
-    /// # let mut harness = Harness::new();
+    /// # let mut harness = Harness::<&str>::new();
     /// # let cache = harness.cache.clone();
     /// let get = harness.spawn_get();
     /// harness.succeed("a", Duration::from_secs(3600)).await;
@@ -116,7 +116,7 @@ impl<T: Send + Sync + 'static> Harness<T> {
     /// # use token_cache_core::test_util::Harness;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), token_cache_core::Error> {
-    /// # let mut harness = Harness::new();
+    /// # let mut harness = Harness::<&str>::new();
     /// # let cache = harness.cache.clone();
     /// let get = harness.spawn_get();
     /// harness.fail().await;
@@ -136,7 +136,7 @@ impl<T: Send + Sync + 'static> Harness<T> {
     /// # use token_cache_core::test_util::Harness;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), token_cache_core::Error> {
-    /// # let mut harness = Harness::new();
+    /// # let mut harness = Harness::<&str>::new();
     /// # let cache = harness.cache.clone();
     /// let get = harness.spawn_get();
     /// harness.settled().await;
@@ -157,7 +157,7 @@ impl<T: Send + Sync + 'static> Harness<T> {
     /// # use token_cache_core::test_util::Harness;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), token_cache_core::Error> {
-    /// # let mut harness = Harness::new();
+    /// # let mut harness = Harness::<&str>::new();
     /// # let cache = harness.cache.clone();
     /// assert!(harness.poll_get().is_none(), "it would wait");
     /// # Ok(())
@@ -175,7 +175,7 @@ impl<T: Send + Sync + 'static> Harness<T> {
     /// # use token_cache_core::test_util::Harness;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), token_cache_core::Error> {
-    /// # let mut harness = Harness::new();
+    /// # let mut harness = Harness::<&str>::new();
     /// # let cache = harness.cache.clone();
     /// let get = harness.spawn_get();
     /// harness.settled().await;
@@ -200,7 +200,7 @@ impl<T: Copy + Send + Sync + 'static> Harness<T> {
     /// # use token_cache_core::test_util::Harness;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), token_cache_core::Error> {
-    /// # let mut harness = Harness::new();
+    /// # let mut harness = Harness::<&str>::new();
     /// # harness.fetch("a", Duration::from_secs(3600)).await;
     /// # let cache = harness.cache.clone();
     /// assert_eq!(harness.get_now(), "a");

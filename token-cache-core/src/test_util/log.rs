@@ -55,10 +55,10 @@ impl EventLog {
     /// # use token_cache_core::test_util::Harness;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), token_cache_core::Error> {
-    /// # let mut harness = Harness::new();
+    /// # let mut harness = Harness::<&str>::new();
     /// # harness.fetch("a", Duration::from_secs(3600)).await;
     /// # let cache = harness.cache.clone();
-    /// assert!(matches!(harness.log.take()[..], [Event::FetchStarted { .. }, Event::Stored { .. }]));
+    /// assert!(matches!(harness.log.take()[..], [Event::FetchStarted { .. }, Event::FetchSucceeded { .. }]));
     /// # Ok(())
     /// # }
     /// ```

@@ -20,7 +20,7 @@ use tokio::task::{try_id, yield_now};
 /// # use token_cache_core::test_util::Harness;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), token_cache_core::Error> {
-/// # let mut harness = Harness::new();
+/// # let mut harness = Harness::<&str>::new();
 /// # let cache = harness.cache.clone();
 /// let get = harness.spawn_get();
 /// settled().await;

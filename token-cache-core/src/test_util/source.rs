@@ -73,7 +73,7 @@ impl<T> SourceHandle<T> {
     /// # use token_cache_core::test_util::Harness;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), token_cache_core::Error> {
-    /// # let mut harness = Harness::new();
+    /// # let mut harness = Harness::<&str>::new();
     /// # let cache = harness.cache.clone();
     /// let get = harness.spawn_get();
     /// harness.source.next_fetch().await.succeed_for("a", Duration::from_secs(3600));
@@ -128,7 +128,7 @@ impl<T> SourceHandle<T> {
     /// # use token_cache_core::test_util::Harness;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), token_cache_core::Error> {
-    /// # let mut harness = Harness::new();
+    /// # let mut harness = Harness::<&str>::new();
     /// # let cache = harness.cache.clone();
     /// let get = harness.spawn_get();
     /// harness.source.wait_for_fetch().await.succeed_for("a", Duration::from_secs(3600));
@@ -151,7 +151,7 @@ impl<T> SourceHandle<T> {
     /// # use token_cache_core::test_util::Harness;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), token_cache_core::Error> {
-    /// # let mut harness = Harness::new();
+    /// # let mut harness = Harness::<&str>::new();
     /// # let cache = harness.cache.clone();
     /// harness.source.assert_no_fetch().await;
     /// # Ok(())
@@ -169,7 +169,7 @@ impl<T> SourceHandle<T> {
     /// # use token_cache_core::test_util::Harness;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), token_cache_core::Error> {
-    /// # let mut harness = Harness::new();
+    /// # let mut harness = Harness::<&str>::new();
     /// # let cache = harness.cache.clone();
     /// assert_eq!(harness.source.fetches(), 0);
     /// # Ok(())
@@ -189,7 +189,7 @@ impl<T> Fetch<T> {
     /// # use token_cache_core::test_util::Harness;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), token_cache_core::Error> {
-    /// # let mut harness = Harness::new();
+    /// # let mut harness = Harness::<&str>::new();
     /// # let cache = harness.cache.clone();
     /// let get = harness.spawn_get();
     /// harness.source.next_fetch().await.succeed(token_cache_core::TemporaryToken::never_expires("a"));
@@ -208,7 +208,7 @@ impl<T> Fetch<T> {
     /// # use token_cache_core::test_util::Harness;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), token_cache_core::Error> {
-    /// # let mut harness = Harness::new();
+    /// # let mut harness = Harness::<&str>::new();
     /// # let cache = harness.cache.clone();
     /// let get = harness.spawn_get();
     /// harness.source.next_fetch().await.succeed_for("a", Duration::from_secs(3600));
@@ -228,7 +228,7 @@ impl<T> Fetch<T> {
     /// # use token_cache_core::test_util::Harness;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), token_cache_core::Error> {
-    /// # let mut harness = Harness::new();
+    /// # let mut harness = Harness::<&str>::new();
     /// # let cache = harness.cache.clone();
     /// # let _: &token_cache_core::TokenCache<&str> = &cache;
     /// let get = harness.spawn_get();
@@ -249,7 +249,7 @@ impl<T> Fetch<T> {
     /// # use token_cache_core::test_util::Harness;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), token_cache_core::Error> {
-    /// # let mut harness = Harness::new();
+    /// # let mut harness = Harness::<&str>::new();
     /// # let cache = harness.cache.clone();
     /// # let _: &token_cache_core::TokenCache<&str> = &cache;
     /// let get = harness.spawn_get();
@@ -270,7 +270,7 @@ impl<T> Fetch<T> {
     /// # use token_cache_core::test_util::Harness;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), token_cache_core::Error> {
-    /// # let mut harness = Harness::new();
+    /// # let mut harness = Harness::<&str>::new();
     /// # let cache = harness.cache.clone();
     /// # let _: &token_cache_core::TokenCache<&str> = &cache;
     /// let get = harness.spawn_get();
@@ -291,7 +291,7 @@ impl<T> Fetch<T> {
     /// # use token_cache_core::test_util::Harness;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), token_cache_core::Error> {
-    /// # let mut harness = Harness::new();
+    /// # let mut harness = Harness::<&str>::new();
     /// # let cache = harness.cache.clone();
     /// let get = harness.spawn_get();
     /// let mut fetch = harness.source.next_fetch().await;
