@@ -8,7 +8,7 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_types::SdkConfig;
@@ -17,7 +17,7 @@ use object_store::client::ReqwestConnector;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, RetryConfig};
 use token_cache_aws::{AwsTokenCache, credential_cache};
-use token_cache_core::{TemporaryToken, source_fn};
+use token_cache_core::{Clock, SystemClock, TemporaryToken, source_fn};
 use token_cache_testing::aws::FakeAws;
 use tokio::task::JoinSet;
 
@@ -93,7 +93,7 @@ fn store(cache: &AwsTokenCache, server: &FakeAws) -> object_store::Result<Amazon
 
 /// Requests per second of `healthy`, all of which succeed, while `rejecting` is used too.
 async fn rate(healthy: &AmazonS3, rejecting: &AmazonS3) -> anyhow::Result<f64> {
-    let (start, mut healthy_tasks, mut others) = (Instant::now(), JoinSet::new(), JoinSet::new());
+    let (start, mut healthy_tasks, mut others) = (now(), JoinSet::new(), JoinSet::new());
     for _ in 0..4 {
         let rejecting = rejecting.clone();
         others.spawn(async move {
@@ -104,7 +104,7 @@ async fn rate(healthy: &AmazonS3, rejecting: &AmazonS3) -> anyhow::Result<f64> {
         let healthy = healthy.clone();
         healthy_tasks.spawn(async move {
             let mut requests = 0_u32;
-            while start.elapsed() < ROUND {
+            while now() - start < ROUND {
                 healthy.head(&Path::from("object")).await?;
                 requests += 1;
             }
@@ -115,9 +115,13 @@ async fn rate(healthy: &AmazonS3, rejecting: &AmazonS3) -> anyhow::Result<f64> {
     while let Some(done) = healthy_tasks.join_next().await {
         requests += done??;
     }
-    let seconds = start.elapsed().as_secs_f64();
+    let seconds = (now() - start).as_secs_f64();
     others.shutdown().await;
     Ok(f64::from(requests) / seconds)
+}
+
+fn now() -> Duration {
+    SystemClock::new().now().monotonic()
 }
 
 const AT_LEAST: f64 = 0.95;

@@ -95,6 +95,10 @@
 //! [`guide`]: many keys, synchronous programs, your own tests, the settings, observability, replacing a hand-written provider,
 //! outages.
 //!
+//! # Design
+//!
+//! [`design`] says why the cache is as it is, with links to the reports behind it.
+//!
 //! # Performance
 //!
 //! [`performance`] has the cost of a hit, a rotation and a cold start, next to other caches.
@@ -108,6 +112,8 @@
 
 #[cfg(feature = "tower")]
 mod bearer;
+#[doc = include_str!("design.md")]
+pub mod design {}
 #[doc = include_str!("guide.md")]
 pub mod guide {}
 #[doc = include_str!("performance.md")]
