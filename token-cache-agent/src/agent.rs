@@ -39,6 +39,15 @@ pub struct Agent {
 }
 
 /// When an agent refreshes a token of this lifetime: half of it before its expiry.
+///
+/// ```
+/// # use std::time::Duration;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let hour = Duration::from_secs(3600);
+/// assert_eq!(token_cache_agent::expiry_buffer(hour), hour / 2);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub fn expiry_buffer(lifetime: Duration) -> Duration {
     lifetime / 2
@@ -46,11 +55,27 @@ pub fn expiry_buffer(lifetime: Duration) -> Duration {
 
 impl Agent {
     /// An agent that serves nothing yet. Requests of AWS and Azure have to present `secret`.
+    ///
+    /// ```
+    /// # use token_cache_agent::{Agent, Secret};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let agent = Agent::new(Secret::random()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub const fn new(secret: Secret) -> Self {
         Self { secret, aws: None, google: None, azure: None }
     }
 
     /// Serves container credentials of AWS.
+    ///
+    /// ```
+    /// # use token_cache_agent::{Agent, Secret};
+    /// # async fn example(cache: token_cache_core::TokenCache<aws_credential_types::Credentials>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let agent = Agent::new(Secret::random()?).aws(cache);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn aws(mut self, cache: TokenCache<Credentials>) -> Self {
         self.aws = Some(cache);
         self

@@ -36,6 +36,15 @@ impl Listener {
     /// # Errors
     ///
     /// The address is not one of loopback ([`InvalidInput`](io::ErrorKind::InvalidInput)), or is in use.
+    ///
+    /// ```
+    /// # use token_cache_agent::Listener;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = Listener::tcp("127.0.0.1:0".parse()?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn tcp(address: SocketAddr) -> io::Result<Self> {
         if !address.ip().is_loopback() {
             let problem = format!("{address} is not a loopback address: other hosts would reach the agent");
@@ -53,6 +62,15 @@ impl Listener {
     /// # Errors
     ///
     /// Somebody listens on the socket ([`AddrInUse`](io::ErrorKind::AddrInUse)), or those of the file system.
+    ///
+    /// ```no_run
+    /// # use token_cache_agent::Listener;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = Listener::unix("/run/my-service/agent.sock").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(unix)]
     pub async fn unix(path: impl AsRef<Path>) -> io::Result<Self> {
         use std::fs;
@@ -72,6 +90,16 @@ impl Listener {
     }
 
     /// The address, if it is one of TCP.
+    ///
+    /// ```
+    /// # use token_cache_agent::Listener;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = Listener::tcp("127.0.0.1:0".parse()?).await?;
+    /// assert!(listener.address().is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         match &self.socket {
@@ -82,12 +110,32 @@ impl Listener {
     }
 
     /// The value of `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
+    ///
+    /// ```
+    /// # use token_cache_agent::Listener;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = Listener::tcp("127.0.0.1:0".parse()?).await?;
+    /// println!("AWS_CONTAINER_CREDENTIALS_FULL_URI={}", listener.aws_url());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn aws_url(&self) -> String {
         format!("http://{}{}", self.hosts[0], crate::aws::PATH)
     }
 
     /// The value of `IDENTITY_ENDPOINT`.
+    ///
+    /// ```
+    /// # use token_cache_agent::Listener;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = Listener::tcp("127.0.0.1:0".parse()?).await?;
+    /// println!("IDENTITY_ENDPOINT={}", listener.azure_url());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn azure_url(&self) -> String {
         format!("http://{}{}", self.hosts[0], crate::azure::PATH)

@@ -17,6 +17,15 @@ impl Secret {
     /// # Errors
     ///
     /// The system has no random numbers.
+    ///
+    /// ```
+    /// # use token_cache_agent::Secret;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let secret = Secret::random()?;
+    /// assert_eq!(secret.expose().len(), 64);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn random() -> io::Result<Self> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(io::Error::other)?;
@@ -28,6 +37,14 @@ impl Secret {
     /// # Errors
     ///
     /// Another text ([`InvalidInput`](io::ErrorKind::InvalidInput)).
+    ///
+    /// ```
+    /// # use token_cache_agent::Secret;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// assert!(Secret::new("short").is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(secret: impl Into<String>) -> io::Result<Self> {
         let secret = secret.into();
         if secret.len() < 16 || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -42,6 +59,14 @@ impl Secret {
     /// # Errors
     ///
     /// Those of the file system.
+    ///
+    /// ```no_run
+    /// # use token_cache_agent::Secret;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// Secret::random()?.write_to("/run/my-service/agent.token")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn write_to(&self, path: impl AsRef<Path>) -> io::Result<()> {
         let path = path.as_ref();
         let mut temporary = path.as_os_str().to_owned();
@@ -55,6 +80,14 @@ impl Secret {
     }
 
     /// The secret itself, for `IDENTITY_HEADER`.
+    ///
+    /// ```
+    /// # use token_cache_agent::Secret;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let header = format!("Bearer {}", Secret::random()?.expose());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -19,12 +19,36 @@ pub struct AzureError(azure_core::Error);
 
 impl AzureError {
     /// The status of the answer of Entra ID or of the metadata server, if there was one.
+    ///
+    /// ```
+    /// # use std::error::Error;
+    /// # use token_cache_azure::AzureError;
+    /// # use token_cache_core::TokenCache;
+    /// # async fn example(cache: TokenCache<String>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let error = cache.get().await.unwrap_err();
+    /// let reason: Option<&AzureError> = error.source().and_then(|source| source.downcast_ref());
+    /// let status = reason.and_then(AzureError::status);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.answers().find_map(azure_core::Error::http_status)
     }
 
     /// All texts of the credential. They may contain secrets, so do not log them where secrets must not be.
+    ///
+    /// ```
+    /// # use std::error::Error;
+    /// # use token_cache_azure::AzureError;
+    /// # use token_cache_core::TokenCache;
+    /// # async fn example(cache: TokenCache<String>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let error = cache.get().await.unwrap_err();
+    /// let reason: Option<&AzureError> = error.source().and_then(|source| source.downcast_ref());
+    /// let text = reason.map(AzureError::expose_unredacted); // for the person at the terminal
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn expose_unredacted(&self) -> String {
         chain(&self.0).map(ToString::to_string).collect::<Vec<_>>().join(": ")

@@ -18,12 +18,32 @@ pub struct AzureSource {
 
 impl AzureSource {
     /// Tokens for Azure Storage.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use azure_core::credentials::TokenCredential;
+    /// # use token_cache_azure::AzureSource;
+    /// # async fn example(credential: Arc<dyn TokenCredential>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let cache = AzureSource::new(credential).cache().build();
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(credential: Arc<dyn TokenCredential>) -> Self {
         Self { credential, scope: "https://storage.azure.com/.default".to_owned() }
     }
 
     /// Tokens for another service, such as `https://vault.azure.net/.default`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use azure_core::credentials::TokenCredential;
+    /// # use token_cache_azure::AzureSource;
+    /// # async fn example(credential: Arc<dyn TokenCredential>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let cache = AzureSource::new(credential).scope("https://management.azure.com/.default").cache().build();
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = scope.into();
@@ -32,6 +52,16 @@ impl AzureSource {
 
     /// A builder of a cache whose `expiry_buffer` is 4 minutes: azure_identity caches each token until 5 minutes before it
     /// expires, so an earlier refresh would get the same token again.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use azure_core::credentials::TokenCredential;
+    /// # use token_cache_azure::AzureSource;
+    /// # async fn example(credential: Arc<dyn TokenCredential>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let token = AzureSource::new(credential).cache().name("lake").build().get().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn cache(self) -> TokenCacheBuilder<AccessToken> {
         TokenCache::builder(self).expiry_buffer(Duration::from_secs(240))
     }

@@ -36,6 +36,14 @@ impl Files {
     ///
     /// It cannot be created, belongs to another user, or other users may write to it
     /// ([`PermissionDenied`](io::ErrorKind::PermissionDenied)).
+    ///
+    /// ```no_run
+    /// # use token_cache_fleet::Files;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = Files::new("/run/my-service/tokens")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(directory: impl Into<PathBuf>) -> io::Result<Self> {
         let directory = directory.into();
         let problem = |kind, text: &str| io::Error::new(kind, format!("{}: {text}", directory.display()));

@@ -33,12 +33,30 @@ struct Key {
 
 impl Keys {
     /// A key of 32 random bytes.
+    ///
+    /// ```
+    /// # use token_cache_fleet::Keys;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let key = [7; 32];
+    /// let keys = Keys::new(key); // 32 random bytes, the same in all processes
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(key: [u8; KEY_LEN]) -> Self {
         Self { seals: Key::new(key), opens: Vec::new() }
     }
 
     /// Adds a key that only opens what another process has sealed with it.
+    ///
+    /// ```
+    /// # use token_cache_fleet::Keys;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (new, old) = ([8; 32], [7; 32]);
+    /// let keys = Keys::new(new).and_open(old); // while processes with the old key exist
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn and_open(mut self, key: [u8; KEY_LEN]) -> Self {
         self.opens.push(Key::new(key));
@@ -52,6 +70,14 @@ impl Keys {
     ///
     /// The file cannot be read, has no key, or has another line ([`InvalidData`](io::ErrorKind::InvalidData)). The error does not
     /// contain the line.
+    ///
+    /// ```no_run
+    /// # use token_cache_fleet::Keys;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let keys = Keys::from_file("/etc/my-service/fleet.key")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_file(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         let text = fs::read_to_string(path).map(Zeroizing::new);

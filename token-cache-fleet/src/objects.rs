@@ -23,6 +23,15 @@ pub struct Objects {
 
 impl Objects {
     /// Keeps the records below `prefix`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use token_cache_fleet::Objects;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = Objects::new(Arc::new(object_store::memory::InMemory::new()), "tokens");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(store: Arc<dyn ObjectStore>, prefix: impl Into<Path>) -> Self {
         Self { store, prefix: prefix.into() }
     }

@@ -42,6 +42,18 @@ pub struct Pusher<T>(Arc<Shared<T>>);
 impl<T> Pusher<T> {
     /// Gives the source a token. It replaces one that was not fetched yet. The lifetime of a token with
     /// [`expires_in`](TemporaryToken::expires_in) counts from the fetch, so a driver should send the time of the expiry.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use token_cache_core::{TemporaryToken, TokenCache};
+    /// # use token_cache_fleet::pushed;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (pusher, source) = pushed();
+    /// let cache = TokenCache::builder(source).build();
+    /// pusher.push(TemporaryToken::expires_in("token", Duration::from_secs(3600)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn push(&self, token: TemporaryToken<T>) {
         let replaced = self.0.newest().token.replace(token);
         self.0.changed.notify_one();

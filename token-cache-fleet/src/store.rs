@@ -60,11 +60,28 @@ pub struct Version(Vec<u8>);
 
 impl Version {
     /// Creates a version.
+    ///
+    /// ```
+    /// # use token_cache_fleet::Version;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let version = Version::new("etag");
+    /// assert_eq!(version.as_bytes(), b"etag");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(version: impl Into<Vec<u8>>) -> Self {
         Self(version.into())
     }
 
     /// Returns what the version was created with.
+    ///
+    /// ```
+    /// # use token_cache_fleet::Version;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// assert_eq!(Version::new([1]).as_bytes(), [1]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -16,6 +16,16 @@ use token_cache_oauth2::AccessToken;
 ///
 /// google-cloud-auth replaces a token 4 minutes before it expires and does not expose the expiry, so the cache uses each for one
 /// minute. It reads the file of a Kubernetes service account again for each token.
+///
+/// ```
+/// # use google_cloud_auth::credentials::AccessTokenCredentials;
+/// # use token_cache_core::TokenCache;
+/// # use token_cache_gcp::google_cloud_auth;
+/// # async fn example(credentials: AccessTokenCredentials) -> Result<(), Box<dyn std::error::Error>> {
+/// let cache = TokenCache::builder(google_cloud_auth(credentials)).build();
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub fn google_cloud_auth(credentials: AccessTokenCredentials) -> impl TokenSource<Token = AccessToken> {
     google_cloud_auth_every(INTERVAL, credentials)
@@ -23,6 +33,17 @@ pub fn google_cloud_auth(credentials: AccessTokenCredentials) -> impl TokenSourc
 
 /// Same as [`google_cloud_auth`](google_cloud_auth()), with another interval from 10 ms to 230 s. Values outside of that are
 /// clamped: with 4 minutes or more it could outlive the token.
+///
+/// ```
+/// # use google_cloud_auth::credentials::AccessTokenCredentials;
+/// # use std::time::Duration;
+/// # use token_cache_core::TokenCache;
+/// # use token_cache_gcp::google_cloud_auth_every;
+/// # async fn example(credentials: AccessTokenCredentials) -> Result<(), Box<dyn std::error::Error>> {
+/// let cache = TokenCache::builder(google_cloud_auth_every(Duration::from_secs(10), credentials)).build();
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub fn google_cloud_auth_every(
     interval: Duration,

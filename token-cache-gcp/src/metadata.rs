@@ -19,6 +19,14 @@ impl MetadataServer {
     /// # Errors
     ///
     /// If the HTTP client cannot be created.
+    ///
+    /// ```
+    /// # use token_cache_gcp::MetadataServer;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let cache = MetadataServer::new()?.cache().build();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new() -> Result<Self, reqwest::Error> {
         Self::at("http://metadata.google.internal")
     }
@@ -28,6 +36,14 @@ impl MetadataServer {
     /// # Errors
     ///
     /// If the HTTP client cannot be created.
+    ///
+    /// ```
+    /// # use token_cache_gcp::MetadataServer;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let source = MetadataServer::at("http://localhost:8080")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn at(endpoint: &str) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
         let endpoint = endpoint.trim_end_matches('/');
@@ -36,6 +52,14 @@ impl MetadataServer {
     }
 
     /// Asks for these scopes. By default, the token has those of the machine.
+    ///
+    /// ```
+    /// # use token_cache_gcp::MetadataServer;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let source = MetadataServer::new()?.scopes(["https://www.googleapis.com/auth/devstorage.read_only"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes = scopes.into_iter().map(Into::into).collect();
@@ -44,6 +68,14 @@ impl MetadataServer {
 
     /// A builder of a cache whose `expiry_buffer` is 3 min 45 s: the metadata server returns the same token until 4 to 5
     /// minutes before it expires, so an earlier refresh would get the same token again.
+    ///
+    /// ```
+    /// # use token_cache_gcp::MetadataServer;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let cache = MetadataServer::new()?.cache().name("bucket").build();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn cache(self) -> TokenCacheBuilder<AccessToken> {
         TokenCache::builder(self).expiry_buffer(Duration::from_secs(225))
     }

@@ -33,6 +33,14 @@ impl Client {
     /// # Errors
     ///
     /// If `token_url` is not a URL of HTTP, or TLS cannot be set up.
+    ///
+    /// ```
+    /// # use token_cache_oauth2::Client;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::new("https://login.example.com/token", "my-service")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(token_url: &str, id: impl Into<String>) -> Result<Self, ConfigError> {
         let token_url = Url::parse(token_url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let http = reqwest::Client::builder().redirect(Policy::none()).build();
@@ -46,6 +54,14 @@ impl Client {
 
     /// Sends the secret in the header `Authorization: Basic`, which every issuer must support ([RFC 6749, section
     /// 2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)).
+    ///
+    /// ```
+    /// # use token_cache_oauth2::Client;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::new("https://login.example.com/token", "my-service")?.secret("from a file");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn secret(mut self, secret: impl Into<String>) -> Self {
         self.authentication = Authentication::Basic(secret.into().into());
@@ -53,6 +69,14 @@ impl Client {
     }
 
     /// Sends the secret as the parameter `client_secret`, for issuers that do not accept the header.
+    ///
+    /// ```
+    /// # use token_cache_oauth2::Client;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::new("https://login.example.com/token", "my-service")?.secret_in_body("from a file");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn secret_in_body(mut self, secret: impl Into<String>) -> Self {
         self.authentication = Authentication::Body(secret.into().into());
@@ -61,6 +85,14 @@ impl Client {
 
     /// Authenticates with the JWT in a file ([RFC 7523, section 2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)), such
     /// as the service account token of a Kubernetes pod. The file is read for each request, because Kubernetes replaces it.
+    ///
+    /// ```
+    /// # use token_cache_oauth2::Client;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::new("https://login.example.com/token", "my-service")?.assertion_file("/var/run/secrets/tokens/token");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn assertion_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.authentication = Authentication::AssertionFile(Arc::new(path.into()));
@@ -68,6 +100,14 @@ impl Client {
     }
 
     /// Sends the requests with another HTTP client. Disable its redirects.
+    ///
+    /// ```
+    /// # use token_cache_oauth2::Client;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::new("https://login.example.com/token", "my-service")?.http_client(reqwest::Client::new());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn http_client(mut self, http: reqwest::Client) -> Self {
         self.http = http;
@@ -144,6 +184,14 @@ pub struct TokenRequest {
 
 impl TokenRequest {
     /// Asks for these scopes. Without any, the issuer applies its default.
+    ///
+    /// ```
+    /// # use token_cache_oauth2::TokenRequest;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let request = TokenRequest::scopes(["read", "write"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn scopes<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Self {
         let split = |text: String| text.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
@@ -151,6 +199,14 @@ impl TokenRequest {
     }
 
     /// Names the service that the token is for, as Auth0 and Okta do.
+    ///
+    /// ```
+    /// # use token_cache_oauth2::TokenRequest;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let request = TokenRequest::scopes(["read"]).audience("https://api.example.com");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
@@ -158,6 +214,14 @@ impl TokenRequest {
     }
 
     /// Names the service that the token is for, as [RFC 8707](https://www.rfc-editor.org/rfc/rfc8707) does.
+    ///
+    /// ```
+    /// # use token_cache_oauth2::TokenRequest;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let request = TokenRequest::default().resource("https://api.example.com/");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn resource(mut self, resource: impl Into<String>) -> Self {
         self.resource = Some(resource.into());

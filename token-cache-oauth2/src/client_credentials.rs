@@ -18,12 +18,31 @@ pub struct ClientCredentials {
 
 impl ClientCredentials {
     /// Creates a source of tokens for `request`. `TokenRequest::default()` asks for what the issuer grants by default.
+    ///
+    /// ```
+    /// # use token_cache_oauth2::{Client, ClientCredentials, TokenRequest};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::new("https://login.example.com/token", "my-service")?.secret("from a file");
+    /// let source = ClientCredentials::new(client, TokenRequest::scopes(["read"]));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub const fn new(client: Client, request: TokenRequest) -> Self {
         Self { client, request, default_lifetime: None }
     }
 
     /// The lifetime of tokens for which the issuer states none. By default, they are used until they are invalidated.
+    ///
+    /// ```
+    /// # use token_cache_oauth2::{Client, ClientCredentials, TokenRequest};
+    /// # use std::time::Duration;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = Client::new("https://login.example.com/token", "my-service")?;
+    /// let source = ClientCredentials::new(client, TokenRequest::default()).default_lifetime(Duration::from_secs(600));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub const fn default_lifetime(mut self, lifetime: Duration) -> Self {
         self.default_lifetime = Some(lifetime);

@@ -57,6 +57,19 @@ impl FetchError {
     }
 
     /// The status of the issuer's answer, if there was one.
+    ///
+    /// ```no_run
+    /// # use std::error::Error;
+    /// # use token_cache_core::TokenCache;
+    /// # use token_cache_oauth2::{Client, ClientCredentials, FetchError, TokenRequest};
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cache = TokenCache::builder(ClientCredentials::new(client, TokenRequest::default())).build();
+    /// let error = cache.get().await.unwrap_err();
+    /// let reason: Option<&FetchError> = error.source().and_then(|source| source.downcast_ref());
+    /// let status = reason.and_then(FetchError::status); // 401, for example
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub const fn status(&self) -> Option<StatusCode> {
         match self.failure {
@@ -66,6 +79,19 @@ impl FetchError {
     }
 
     /// The error code of the issuer's answer, if it is registered for OAuth 2.0, such as `invalid_client`.
+    ///
+    /// ```no_run
+    /// # use std::error::Error;
+    /// # use token_cache_core::TokenCache;
+    /// # use token_cache_oauth2::{Client, ClientCredentials, FetchError, TokenRequest};
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cache = TokenCache::builder(ClientCredentials::new(client, TokenRequest::default())).build();
+    /// let error = cache.get().await.unwrap_err();
+    /// let reason: Option<&FetchError> = error.source().and_then(|source| source.downcast_ref());
+    /// let code = reason.and_then(FetchError::code); // "invalid_client", for example
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub const fn code(&self) -> Option<&str> {
         match self.failure {
@@ -75,6 +101,19 @@ impl FetchError {
     }
 
     /// The issuer's own error code and description. It may contain anything, so do not log it where secrets must not be.
+    ///
+    /// ```no_run
+    /// # use std::error::Error;
+    /// # use token_cache_core::TokenCache;
+    /// # use token_cache_oauth2::{Client, ClientCredentials, FetchError, TokenRequest};
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cache = TokenCache::builder(ClientCredentials::new(client, TokenRequest::default())).build();
+    /// let error = cache.get().await.unwrap_err();
+    /// let reason: Option<&FetchError> = error.source().and_then(|source| source.downcast_ref());
+    /// let text = reason.and_then(FetchError::expose_unredacted); // for the person at the terminal
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn expose_unredacted(&self) -> Option<&str> {
         self.unredacted.as_deref()

@@ -37,6 +37,14 @@ struct Login {
 
 impl Refresh {
     /// Creates a source that starts with the refresh token of a login.
+    ///
+    /// ```
+    /// # use token_cache_oauth2::{Client, Refresh, TokenRequest};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let source = Refresh::new(Client::new("https://login.example.com/token", "my-service")?, "the stored refresh token");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(client: Client, refresh_token: impl Into<String>) -> Self {
         let login = Mutex::new(Login { refresh_token: refresh_token.into(), unsaved: false });
@@ -44,6 +52,15 @@ impl Refresh {
     }
 
     /// Asks for a part of the scopes of the login.
+    ///
+    /// ```
+    /// # use token_cache_oauth2::{Client, Refresh, TokenRequest};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = Client::new("https://login.example.com/token", "my-service")?;
+    /// let source = Refresh::new(client, "the stored refresh token").request(TokenRequest::scopes(["read"]));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn request(mut self, request: TokenRequest) -> Self {
         self.request = request;
@@ -51,6 +68,16 @@ impl Refresh {
     }
 
     /// The lifetime of tokens for which the issuer states none. By default, they are used until they are invalidated.
+    ///
+    /// ```
+    /// # use token_cache_oauth2::{Client, Refresh, TokenRequest};
+    /// # use std::time::Duration;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = Client::new("https://login.example.com/token", "my-service")?;
+    /// let source = Refresh::new(client, "the stored refresh token").default_lifetime(Duration::from_secs(600));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub const fn default_lifetime(mut self, lifetime: Duration) -> Self {
         self.default_lifetime = Some(lifetime);
@@ -61,6 +88,16 @@ impl Refresh {
     ///
     /// If the hook fails, the fetch fails. The new refresh token is kept: the next fetch calls the hook with it first, and does
     /// not call the issuer before the hook succeeds.
+    ///
+    /// ```
+    /// # use token_cache_oauth2::{Client, Refresh, TokenRequest};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = Client::new("https://login.example.com/token", "my-service")?;
+    /// let source = Refresh::new(client, "the stored refresh token")
+    ///     .on_rotation(|rotated| async move { std::fs::write("refresh-token", rotated) });
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn on_rotation<F, Fut, E>(mut self, store: F) -> Self
     where

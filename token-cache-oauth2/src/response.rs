@@ -46,6 +46,15 @@ impl fmt::Debug for TokenResponse {
 ///
 /// A [`FetchError`]. It is marked as [`permanent`] if the error code says that the client, its secret or its login is wrong, and
 /// with [`retry_after`] if the answer has such a header.
+///
+/// ```no_run
+/// # use token_cache_oauth2::request_token;
+/// # async fn example(http: reqwest::Client) -> Result<(), token_cache_core::BoxError> {
+/// let request = http.post("https://login.example.com/token").body("grant_type=urn:ietf:params:oauth:grant-type:device_code");
+/// let response = request_token(request).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn request_token(request: RequestBuilder) -> Result<TokenResponse, BoxError> {
     let mut response = request.send().await.map_err(FetchError::request)?;
     let (status, headers) = (response.status(), response.headers().clone());

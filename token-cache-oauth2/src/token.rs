@@ -8,18 +8,51 @@ pub struct AccessToken(String);
 
 impl AccessToken {
     /// Wraps the text of a token.
+    ///
+    /// ```
+    /// # use token_cache_oauth2::AccessToken;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let token = AccessToken::new("secret");
+    /// assert!(!format!("{token:?}").contains("secret"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(secret: impl Into<String>) -> Self {
         Self(secret.into())
     }
 
     /// The text of the token, for the header `Authorization: Bearer`.
+    ///
+    /// ```
+    /// # use token_cache_oauth2::AccessToken;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// assert_eq!(AccessToken::new("secret").secret(), "secret");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn secret(&self) -> &str {
         &self.0
     }
 
     /// Converts the token to the credential of a store, for a view of a cache: `cache.view(AccessToken::to::<GcpCredential>)`.
+    ///
+    /// ```
+    /// # use token_cache_oauth2::AccessToken;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// struct Header(String);
+    ///
+    /// impl From<&AccessToken> for Header {
+    ///     fn from(token: &AccessToken) -> Self {
+    ///         Self(format!("Bearer {}", token.secret()))
+    ///     }
+    /// }
+    ///
+    /// assert_eq!(AccessToken::new("secret").to::<Header>().0, "Bearer secret");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn to<C: for<'a> From<&'a Self>>(&self) -> C {
         C::from(self)

@@ -12,6 +12,14 @@ impl Password {
     }
 
     /// The text of the password.
+    ///
+    /// ```
+    /// # async fn example(cache: token_cache_core::TokenCache<token_cache_rds::Password>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let password = cache.get().await?;
+    /// let options = format!("password={}", password.secret());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn secret(&self) -> &str {
         &self.0

@@ -26,12 +26,33 @@ pub struct Passwords {
 impl Passwords {
     /// Passwords of `user`, signed with the credentials and for the region of `aws`. `host` is the endpoint of the database: RDS
     /// rejects a password that is signed for a custom DNS name.
+    ///
+    /// ```
+    /// # use token_cache_aws::AwsTokenCache;
+    /// # use token_cache_core::TokenCache;
+    /// # use token_cache_rds::Passwords;
+    /// # async fn example(aws: AwsTokenCache) -> Result<(), Box<dyn std::error::Error>> {
+    /// let passwords = Passwords::new(aws, "database.abc.eu-west-1.rds.amazonaws.com", 5432, "app");
+    /// let cache = TokenCache::builder(passwords).build();
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(aws: AwsTokenCache, host: impl Into<String>, port: u16, user: impl Into<String>) -> Self {
         Self { region: aws.region().map(str::to_owned), aws, host: host.into(), port, user: user.into() }
     }
 
     /// The region of the database, if it is not the one of the credentials.
+    ///
+    /// ```
+    /// # use token_cache_aws::AwsTokenCache;
+    /// # use token_cache_core::TokenCache;
+    /// # use token_cache_rds::Passwords;
+    /// # async fn example(aws: AwsTokenCache) -> Result<(), Box<dyn std::error::Error>> {
+    /// let passwords = Passwords::new(aws, "database.abc.eu-west-1.rds.amazonaws.com", 5432, "app").region("eu-west-1");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = Some(region.into());
