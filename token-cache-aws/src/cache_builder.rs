@@ -108,8 +108,7 @@ impl AwsTokenCacheBuilder {
     ///
     /// ```no_run
     /// # use token_cache_aws::AwsTokenCache;
-    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let client = aws_smithy_runtime_api::client::http::http_client_fn(|_, _| unimplemented!());
+    /// # async fn example(client: aws_smithy_runtime_api::client::http::SharedHttpClient) -> Result<(), Box<dyn std::error::Error>> {
     /// let aws = AwsTokenCache::builder().http_client(client).load().await;
     /// # Ok(())
     /// # }

@@ -42,17 +42,13 @@ impl EndpointConfig {
     /// How a later configuration differs, in what it sets.
     #[cfg(feature = "chain")]
     pub(crate) fn difference(&self, later: &Self) -> Option<String> {
-        let changed = |name, before: &Option<String>, now: &Option<String>| match (before, now) {
-            (Some(before), Some(now)) if before != now => Some(format!("its {name} was {before} and is {now}")),
+        match (&self.region, &later.region) {
+            (Some(before), Some(now)) if before != now => Some(format!("its region was {before} and is {now}")),
+            // Without the URLs: they may contain a user and a password.
+            _ if self.s3_endpoint_url != later.s3_endpoint_url => Some("it sets another endpoint".to_owned()),
+            _ if self.variant != later.variant => Some("it sets FIPS or dual stack endpoints differently".to_owned()),
             _ => None,
-        };
-        changed("region", &self.region, &later.region)
-            .or_else(|| changed("endpoint", &self.s3_endpoint_url, &later.s3_endpoint_url))
-            .or_else(|| {
-                let is_changed =
-                    self.s3_endpoint_url.is_some() != later.s3_endpoint_url.is_some() || self.variant != later.variant;
-                is_changed.then(|| "it sets other endpoints".to_owned())
-            })
+        }
     }
 
     /// The endpoint for stores in a region. `None`: the one that object_store uses.

@@ -113,11 +113,12 @@ async fn child_changes_its_region() {
     assert_eq!(rotation.aws.region(), Some("eu-north-1"));
     for other in [
         first.replace("eu-north-1", "us-west-2"),
-        first.replace("[default]", "[default]\nendpoint_url = http://127.0.0.1:1"),
+        first.replace("[default]", "[default]\nendpoint_url = http://user:hunter2@127.0.0.1:1"),
         first.replace("[default]", "[default]\nuse_fips_endpoint = true"),
     ] {
         let error = rotation.fetch(&other).await.unwrap_err().to_string();
         assert_contains(&error, &["has changed since this cache was created", "create a new cache"]);
+        assert!(!error.contains("hunter2"), "{error}");
         assert_eq!(error.contains("was eu-north-1 and is us-west-2"), other.contains("us-west-2"), "{error}");
     }
     rotation.fetch(&first).await.unwrap();
