@@ -1,4 +1,4 @@
-//! A source as a type of its own, which says what its errors mean.
+//! A source as a type, which says what its errors mean.
 
 use std::time::Duration;
 

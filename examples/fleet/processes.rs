@@ -20,7 +20,7 @@ pub(crate) struct Child {
     store: String,
     #[arg(long)]
     issuer: u16,
-    /// Caches in this process, each with a source of its own.
+    /// Caches in this process, each with its own source.
     #[arg(long, default_value_t = 1)]
     caches: usize,
     /// In milliseconds, as all times here.

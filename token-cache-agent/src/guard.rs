@@ -12,7 +12,7 @@ pub(crate) fn check<B>(request: &Request<B>, hosts: &[String]) -> Result<(), Sta
     let host = headers.get(HOST).map(|host| host.as_bytes());
     let mut all_hosts = headers.get_all(HOST).iter();
     let is_own = hosts.iter().any(|own| host.is_some_and(|host| host.eq_ignore_ascii_case(own.as_bytes())));
-    // A target with a host of its own would count in place of the header.
+    // A target that contains a host would count in place of the header.
     if !is_own || all_hosts.nth(1).is_some() || request.uri().authority().is_some() {
         return Err(StatusCode::FORBIDDEN);
     }

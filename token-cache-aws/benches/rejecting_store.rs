@@ -1,4 +1,4 @@
-//! Requests per second of a store, beside another one that rejects every request: with a cache of its own, and with the
+//! Requests per second of a store, beside another one that rejects every request: with its own cache, and with the
 //! same cache. The load of the machine is the same, so the ratio shows what one store costs the other.
 //!
 //! Exits with an error if the ratio is below [`AT_LEAST`], with an issuer that responds and with one that hangs.

@@ -20,7 +20,7 @@ impl AwsTokenCache {
     /// object_store version whose feature is enabled. A region or an endpoint that the builder has already stays. If the
     /// endpoint of the configuration is plain `http`, the builder allows HTTP.
     ///
-    /// If the builder has an access key of its own, set in code or read by `AmazonS3Builder::from_env`, and the credentials
+    /// If the builder has its own access key, set in code or read by `AmazonS3Builder::from_env`, and the credentials
     /// of this cache are of another one, every request fails, because one of the two identities was not meant.
     ///
     /// FIPS and dual stack endpoints, if they are configured, and those of other partitions such as China are set as the
@@ -47,7 +47,7 @@ impl AwsTokenCache {
     }
 
     /// Same as [`configure`](Self::configure), except that requests are not signed if no credentials are configured,
-    /// for buckets with public access. If the builder has an access key of its own, they are signed with that.
+    /// for buckets with public access. If the builder has its own access key, they are signed with that.
     ///
     /// This waits for the first credentials. Requests are anonymous only if every provider of the chain reports that
     /// it is not configured ([`is_no_credentials`]).
@@ -79,36 +79,39 @@ impl AwsTokenCache {
     }
 }
 
-/// The credentials of a cache, for a builder that has a key of its own.
-struct OnlyKey {
-    key_id: String,
+/// In place of the credentials of a cache, for a builder whose other settings contradict the configuration.
+struct Guarded {
+    guard: Guard,
     aws: AwsTokenCache,
 }
 
+enum Guard {
+    /// The builder has an access key with this id.
+    OnlyKey(String),
+    NoSessionEndpoint,
+}
+
 // Leaves out the key: a store prints its provider.
-impl fmt::Debug for OnlyKey {
+impl fmt::Debug for Guarded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.aws.fmt(f)
     }
 }
 
-/// In place of the credentials of a store whose requests would go to another endpoint than the configured one.
-#[derive(Debug)]
-struct NoExpressEndpoint;
-
+/// Why every request fails.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "object_store has no FIPS or dual stack endpoint for the sessions of directory buckets (S3 Express): unset \
-     AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT, or use another bucket"
-)]
-struct WrongEndpoint;
-
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the AmazonS3Builder has an access key, and `configure` has set credentials of another one: remove the key, or do not \
-     call `configure`"
-)]
-struct TwoIdentities;
+enum GuardError {
+    #[error(
+        "the AmazonS3Builder has an access key, and `configure` has set credentials of another one: remove the key, or do not \
+         call `configure`"
+    )]
+    OtherKey,
+    #[error(
+        "object_store has no FIPS or dual stack endpoint for the sessions of directory buckets (S3 Express): unset \
+         AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT, or use another bucket"
+    )]
+    NoSessionEndpoint,
+}
 
 mod sealed {
     #![allow(unnameable_types, reason = "this seals the trait")]
@@ -129,7 +132,7 @@ macro_rules! s3_builder {
 
             impl sealed::Sealed for AmazonS3Builder {}
 
-            impl CredentialProvider for OnlyKey {
+            impl CredentialProvider for Guarded {
                 type Credential = AwsCredential;
 
                 fn get_credential<'a, 'b>(
@@ -140,26 +143,18 @@ macro_rules! s3_builder {
                     Self: 'b,
                 {
                     Box::pin(async {
-                        let credential = CredentialProvider::get_credential(&self.aws).await?;
-                        if credential.key_id == self.key_id {
-                            return Ok(credential);
-                        }
-                        Err(Error::Generic { store: "TokenCache", source: Box::new(TwoIdentities) })
+                        let error = match &self.guard {
+                            Guard::NoSessionEndpoint => GuardError::NoSessionEndpoint,
+                            Guard::OnlyKey(key_id) => {
+                                let credential = CredentialProvider::get_credential(&self.aws).await?;
+                                if credential.key_id == *key_id {
+                                    return Ok(credential);
+                                }
+                                GuardError::OtherKey
+                            }
+                        };
+                        Err(Error::Generic { store: "TokenCache", source: Box::new(error) })
                     })
-                }
-            }
-
-            impl CredentialProvider for NoExpressEndpoint {
-                type Credential = AwsCredential;
-
-                fn get_credential<'a, 'b>(
-                    &'a self,
-                ) -> Pin<Box<dyn Future<Output = Result<Arc<AwsCredential>>> + Send + 'b>>
-                where
-                    'a: 'b,
-                    Self: 'b,
-                {
-                    Box::pin(async { Err(Error::Generic { store: "TokenCache", source: Box::new(WrongEndpoint) }) })
                 }
             }
 
@@ -185,11 +180,13 @@ macro_rules! s3_builder {
                 }
 
                 fn set_credentials(self, aws: &AwsTokenCache) -> Self {
-                    if lacks_session_endpoint(&self, aws) {
-                        return self.with_credentials(Arc::new(NoExpressEndpoint));
-                    }
-                    match set_value(&self, AmazonS3ConfigKey::AccessKeyId) {
-                        Some(key_id) => self.with_credentials(Arc::new(OnlyKey { key_id, aws: aws.clone() })),
+                    let guard = if lacks_session_endpoint(&self, aws) {
+                        Some(Guard::NoSessionEndpoint)
+                    } else {
+                        set_value(&self, AmazonS3ConfigKey::AccessKeyId).map(Guard::OnlyKey)
+                    };
+                    match guard {
+                        Some(guard) => self.with_credentials(Arc::new(Guarded { guard, aws: aws.clone() })),
                         None => self.with_credentials(Arc::new(aws.clone())),
                     }
                 }

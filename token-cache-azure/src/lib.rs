@@ -34,7 +34,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! Entra ID's `refresh_in` is not used: azure_core's token has only its expiry. azure_identity keeps a cache of its own, which
+//! Entra ID's `refresh_in` is not used: azure_core's token has only its expiry. azure_identity keeps its own cache, which
 //! returns the same token until 5 minutes before it expires, also after a service has rejected it.
 //!
 //! # Kubernetes

@@ -24,9 +24,9 @@ mod entry;
 
 pub use self::builder::TokenCachesBuilder;
 
-/// One [`TokenCache`] per key: a tenant, an installation, a scope, or a table with credentials of its own.
+/// One [`TokenCache`] per key: a tenant, an installation, a scope, or a table with its own credentials.
 ///
-/// Each key has a source of its own, and all promises of a cache hold for each key. A key is kept while its
+/// Each key has its own source, and all promises of a cache hold for each key. A key is kept while its
 /// [cache](Self::cache) is held, or a caller waits for it, and for some time after its last read
 /// ([`idle`](TokenCachesBuilder::idle)). The number of keys can be [limited](TokenCachesBuilder::max_keys), and so can the
 /// fetches of all keys, for [their rate](TokenCachesBuilder::fetches_per_second) and

@@ -13,7 +13,7 @@ use crate::rt;
 
 /// The only source of time of a cache.
 ///
-/// The default is [`SystemClock`]. With a clock of its own, such as `token_cache_testing::VirtualClock`, a test controls every
+/// The default is [`SystemClock`]. With another clock, such as `token_cache_testing::VirtualClock`, a test controls every
 /// expiry, interval, backoff and timeout.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Returns the current time.

@@ -18,7 +18,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// A source does not cache, share or time out: the cache does that, with
 /// [`fetch_timeout`](crate::TokenCacheBuilder::fetch_timeout). Retries within one fetch are up to the source.
 ///
-/// A source must not hold a handle of its own cache: neither would ever be dropped. A
+/// A source must not hold a handle of the cache that it serves: neither would ever be dropped. A
 /// [`WeakTokenCache`](crate::WeakTokenCache) is fine.
 ///
 /// ```

@@ -1,6 +1,6 @@
 //! Promise 12 in processes that lack threads: in the child of a fork, and where the system starts none.
 //!
-//! Each test needs a process of its own: a fork copies the locks that another thread holds.
+//! Each test needs a separate process: a fork copies the locks that another thread holds.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "tests")]
@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Runs an ignored test of this file in a process of its own, on its main thread.
+/// Runs an ignored test of this file in a separate process, on its main thread.
 fn run(test: &str, variable: (&str, &str)) {
     let arguments = ["--exact", test, "--ignored", "--nocapture", "--test-threads=1"];
     let status =

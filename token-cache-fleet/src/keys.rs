@@ -16,7 +16,7 @@ use zeroize::{Zeroize, Zeroizing};
 /// # Rotation
 ///
 /// First add the new key to all processes [as one that opens](Self::and_open), then make it the first one in all processes,
-/// then remove the old one. Each key has records of its own, so processes with different keys only fetch more often: once per
+/// then remove the old one. Each key has its own records, so processes with different keys only fetch more often: once per
 /// rotation and key.
 #[derive(Clone)]
 pub struct Keys {

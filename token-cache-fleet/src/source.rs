@@ -27,7 +27,7 @@ mod publish;
 /// and fetches; the others take the token from the store. The lease saves fetches, and nothing depends on it: if the store
 /// fails, each process fetches for itself.
 ///
-/// Give each cache a source of its own: it remembers which token its cache has.
+/// Give each cache its own source: it remembers which token its cache has.
 ///
 /// # Errors
 ///

@@ -24,7 +24,7 @@ pub(super) enum Payload {
 }
 
 impl RequestSignature {
-    /// `None`: the request is not signed, or belongs to an S3 Express session, which has credentials of its own.
+    /// `None`: the request is not signed, or belongs to an S3 Express session, which has its own credentials.
     pub(super) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         if headers.contains_key("x-amz-s3session-token") {
             return None;

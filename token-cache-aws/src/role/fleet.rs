@@ -18,7 +18,7 @@ impl AssumeRole {
     /// others take its session.
     ///
     /// For a cache with the defaults of AWS pass it to [`credential_cache`](crate::credential_cache), and that to
-    /// [`AwsTokenCache::new`]. Each cache needs a source of its own.
+    /// [`AwsTokenCache::new`]. Each cache needs its own source.
     ///
     /// ```no_run
     /// use token_cache_aws::{AssumeRole, AwsTokenCache, credential_cache, defaults};
