@@ -1,30 +1,42 @@
 //! [`TraceLog`]: all that a subscriber at `TRACE` gets to see.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Once;
 
+use tracing::callsite;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// What each crate logs on this thread at `TRACE`, by `tracing` or by `log`, until it is read.
+/// What each crate logs on this thread at `TRACE`, by `tracing` or by `log`, until it is read or dropped.
 #[derive(Debug)]
-pub struct TraceLog {
-    text: Text,
-    _guard: tracing::subscriber::DefaultGuard,
+pub struct TraceLog(());
+
+thread_local! {
+    /// `None` while nothing is recorded.
+    static TEXT: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
 }
 
-#[derive(Clone, Debug, Default)]
-struct Text(Arc<Mutex<Vec<u8>>>);
-
 impl TraceLog {
-    /// Starts to record.
+    /// Starts to record, instead of any earlier recording of this thread.
+    ///
+    /// # Panics
+    ///
+    /// If the process has a global subscriber.
     #[must_use]
     pub fn start() -> Self {
-        let text = Text::default();
-        let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false);
-        Self { _guard: subscriber.with_writer(text.clone()).finish().set_default(), text }
+        static INSTALLED: Once = Once::new();
+        // For all threads: with a subscriber of one thread, what another thread logs first is never logged, because tracing asks
+        // the subscriber of that thread, and remembers the answer (<https://github.com/tokio-rs/tracing/issues/3611>).
+        INSTALLED.call_once(|| {
+            let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false);
+            subscriber.with_writer(Thread).finish().init();
+            callsite::rebuild_interest_cache();
+        });
+        TEXT.set(Some(Vec::new()));
+        Self(())
     }
 
     /// The crates whose lines show one of the secrets, and all that was logged.
@@ -34,7 +46,8 @@ impl TraceLog {
     /// If the text does not contain `crates`, which must have logged something.
     #[must_use]
     pub fn crates_that_show(self, secrets: &[&str], crates: &[&str]) -> BTreeSet<String> {
-        let text = String::from_utf8_lossy(&self.text.lock()).into_owned();
+        let text = TEXT.take().unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
         for name in crates {
             assert!(text.contains(name), "{name} has logged nothing:\n{text}");
         }
@@ -54,19 +67,25 @@ impl TraceLog {
 
 /// Of a line `TIME LEVEL SPAN: TARGET: MESSAGE` with any number of spans. The whole line if there is none.
 fn target_of(line: &str) -> &str {
-    let parts = line.split(": ").map(|part| part.split(['{', ' ']).next().unwrap_or_default());
+    let (_, rest) = line.split_once(' ').unwrap_or_default();
+    let (_, rest) = rest.trim_start().split_once(' ').unwrap_or_default();
+    let parts = rest.split(": ").map(|part| part.split(['{', ' ']).next().unwrap_or_default());
     parts.filter(|part| part.contains("::") || part.starts_with("token_cache")).last().unwrap_or(line)
 }
 
-impl Text {
-    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for TraceLog {
+    fn drop(&mut self) {
+        TEXT.set(None);
     }
 }
 
-impl io::Write for Text {
+/// Writes to the recording of the current thread.
+struct Thread;
+
+impl io::Write for Thread {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.lock().write(bytes)
+        TEXT.with_borrow_mut(|text| text.iter_mut().for_each(|text| text.extend_from_slice(bytes)));
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -74,10 +93,27 @@ impl io::Write for Text {
     }
 }
 
-impl MakeWriter<'_> for Text {
+impl MakeWriter<'_> for Thread {
     type Writer = Self;
 
     fn make_writer(&self) -> Self {
-        self.clone()
+        Self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn what_another_thread_has_logged_first_is_recorded() {
+        let log = TraceLog::start();
+        let say = || tracing::trace!(target: "token_cache_example", "the canary");
+        thread::spawn(say).join().expect("the thread");
+        say();
+        let crates = log.crates_that_show(&["canary"], &["TRACE"]);
+        assert_eq!(crates.into_iter().collect::<Vec<_>>(), ["token_cache_example"]);
     }
 }
