@@ -84,6 +84,16 @@ impl Agent {
     /// Serves access tokens as the metadata server of Google Cloud does, as the default service account. Without a secret: the
     /// protocol has none. `email` is the name of the service account, and `project` the id of the project, for clients that ask
     /// for them.
+    ///
+    /// ```
+    /// # use token_cache_agent::{Agent, Secret};
+    /// # use token_cache_core::TokenCache;
+    /// # use token_cache_oauth2::AccessToken;
+    /// # fn example(cache: TokenCache<AccessToken>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let agent = Agent::new(Secret::random()?).google(cache, "reader@project.iam.gserviceaccount.com", "project");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn google(
         mut self,
         cache: TokenCache<AccessToken>,
@@ -96,6 +106,16 @@ impl Agent {
 
     /// Serves managed identity tokens of Azure. The key is the resource of a request, such as `https://storage.azure.com/`. Limit
     /// the [number of keys](token_cache_core::TokenCachesBuilder::max_keys): clients choose them.
+    ///
+    /// ```
+    /// # use token_cache_agent::{Agent, Secret};
+    /// # use token_cache_core::TokenCaches;
+    /// # use token_cache_oauth2::AccessToken;
+    /// # fn example(caches: TokenCaches<String, AccessToken>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let agent = Agent::new(Secret::random()?).azure(caches);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn azure(mut self, caches: TokenCaches<String, AccessToken>) -> Self {
         self.azure = Some(caches);
         self
@@ -104,6 +124,21 @@ impl Agent {
     /// Serves until `stop` completes. Then it accepts no more connections, and waits up to 5 seconds for those that have a request.
     ///
     /// Dropping the future closes the listener; open connections go on for as long as their runtime.
+    ///
+    /// ```
+    /// use token_cache_agent::{Agent, Listener, Secret};
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = Listener::tcp("127.0.0.1:0".parse()?).await?;
+    /// let (stop, stopped) = tokio::sync::oneshot::channel();
+    /// let agent = tokio::spawn(Agent::new(Secret::random()?).serve(listener, async { stopped.await.unwrap_or(()) }));
+    ///
+    /// stop.send(()).unwrap();
+    /// agent.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn serve(self, listener: Listener, stop: impl Future<Output = ()>) {
         let (agent, hosts) = (Arc::new(self), Arc::<[String]>::from(&*listener.hosts));
         let (connections, graceful) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), GracefulShutdown::new());

@@ -106,6 +106,15 @@ type Headers<T> = View<T, Option<HeaderValue>>;
 
 impl<T: Send + Sync + 'static> BearerLayer<T> {
     /// Creates a layer that takes its tokens from `cache`. `secret` returns the text that follows `Bearer` in the header.
+    ///
+    /// ```
+    /// use token_cache_core::{BearerLayer, TokenCache};
+    ///
+    /// # fn example(cache: TokenCache<String>) {
+    /// let layer = BearerLayer::new(&cache, |token| token);
+    /// # let _ = layer;
+    /// # }
+    /// ```
     pub fn new(cache: &TokenCache<T>, secret: impl Fn(&T) -> &str + Send + Sync + 'static) -> Self {
         let secret: Arc<dyn Fn(&T) -> &str + Send + Sync> = Arc::new(secret);
         let settings = Settings {

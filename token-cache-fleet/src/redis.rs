@@ -25,6 +25,16 @@ pub struct Redis<C> {
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> Redis<C> {
     /// Uses a connection. Keys start with `token-cache:`.
+    ///
+    /// ```
+    /// # async fn example() -> Result<(), redis::RedisError> {
+    /// use token_cache_fleet::Redis;
+    ///
+    /// let client = redis::Client::open("redis://127.0.0.1/")?;
+    /// let store = Redis::new(client.get_multiplexed_async_connection().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(connection: C) -> Self {
         Self { connection, prefix: "token-cache:".into() }
     }

@@ -49,6 +49,18 @@ pub fn seal<T>(
 /// # Errors
 ///
 /// [`FleetError::Unsealable`], also if the codec does not know the content. An expired token is not an error here.
+///
+/// ```
+/// use token_cache_fleet::{FleetError, Keys, Utf8, open, seal};
+///
+/// let keys = Keys::new([7; 32]);
+/// let message = seal(&Utf8, &keys, "reader", &"token".to_owned(), None)?;
+/// assert_eq!(open(&Utf8, &keys, "reader", &message)?.value(), "token");
+///
+/// let other = Keys::new([8; 32]);
+/// assert!(matches!(open(&Utf8, &other, "reader", &message), Err(FleetError::Unsealable)));
+/// # Ok::<_, FleetError>(())
+/// ```
 pub fn open<T>(
     codec: &impl Codec<T>,
     keys: &Keys,

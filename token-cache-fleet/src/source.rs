@@ -53,6 +53,20 @@ impl<S: TokenSource, C: Codec<S::Token>> SharedSource<S, C> {
     ///
     /// The name has to say everything that makes a token another one: role, policies, scopes, region, endpoint. Two sources with
     /// the same name get the same tokens.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use token_cache_core::{TemporaryToken, source_fn};
+    /// use token_cache_fleet::{Keys, SharedSource, Utf8};
+    ///
+    /// # fn example(store: impl token_cache_fleet::Store) {
+    /// let issuer = source_fn(|| async {
+    ///     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token".to_owned(), Duration::from_secs(3600)))
+    /// });
+    /// let source = SharedSource::new(issuer, Utf8, store, "reader", Keys::new([7; 32]));
+    /// # let _ = source;
+    /// # }
+    /// ```
     pub fn new(source: S, codec: C, store: impl Store, name: impl Into<String>, keys: Keys) -> Self {
         let name = name.into().into_boxed_str();
         Self {
@@ -71,6 +85,21 @@ impl<S: TokenSource, C: Codec<S::Token>> SharedSource<S, C> {
 
     /// How long before its expiry the fleet renews a token, by its lifetime, unless the issuer says when. Default: 5 minutes, at
     /// most half of the lifetime. The settings of the caches do not count: a shared token says when it is to be refreshed.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use token_cache_core::{TemporaryToken, source_fn};
+    /// use token_cache_fleet::{Keys, SharedSource, Utf8};
+    ///
+    /// # fn example(store: impl token_cache_fleet::Store) {
+    /// let issuer = source_fn(|| async {
+    ///     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token".to_owned(), Duration::from_secs(3600)))
+    /// });
+    /// let source = SharedSource::new(issuer, Utf8, store, "reader", Keys::new([7; 32]))
+    ///     .expiry_buffer_by(|lifetime| lifetime / 10);
+    /// # let _ = source;
+    /// # }
+    /// ```
     #[must_use]
     pub fn expiry_buffer_by(mut self, buffer: impl Fn(Duration) -> Duration + Send + Sync + 'static) -> Self {
         self.expiry_buffer = Box::new(buffer);
@@ -79,6 +108,21 @@ impl<S: TokenSource, C: Codec<S::Token>> SharedSource<S, C> {
 
     /// How long the other processes wait for one that was killed while it fetched. Default: 3 seconds, at least 30 ms, at most a
     /// minute. While a process fetches, it renews its lease three times in this time, so a fetch may take longer.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use token_cache_core::{TemporaryToken, source_fn};
+    /// use token_cache_fleet::{Keys, SharedSource, Utf8};
+    ///
+    /// # fn example(store: impl token_cache_fleet::Store) {
+    /// let issuer = source_fn(|| async {
+    ///     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token".to_owned(), Duration::from_secs(3600)))
+    /// });
+    /// let source = SharedSource::new(issuer, Utf8, store, "reader", Keys::new([7; 32]))
+    ///     .lease(Duration::from_secs(10));
+    /// # let _ = source;
+    /// # }
+    /// ```
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.settings.lease = lease.clamp(Duration::from_millis(30), Duration::from_secs(60));
@@ -87,6 +131,21 @@ impl<S: TokenSource, C: Codec<S::Token>> SharedSource<S, C> {
 
     /// How long a process waits for another one that fetches, before it fetches for itself. Default: one minute, twice the
     /// `fetch_timeout` of a cache: a process that fetches has given up long before.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use token_cache_core::{TemporaryToken, source_fn};
+    /// use token_cache_fleet::{Keys, SharedSource, Utf8};
+    ///
+    /// # fn example(store: impl token_cache_fleet::Store) {
+    /// let issuer = source_fn(|| async {
+    ///     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token".to_owned(), Duration::from_secs(3600)))
+    /// });
+    /// let source = SharedSource::new(issuer, Utf8, store, "reader", Keys::new([7; 32]))
+    ///     .max_wait(Duration::from_secs(20));
+    /// # let _ = source;
+    /// # }
+    /// ```
     #[must_use]
     pub const fn max_wait(mut self, max_wait: Duration) -> Self {
         self.settings.max_wait = max_wait;
@@ -95,6 +154,21 @@ impl<S: TokenSource, C: Codec<S::Token>> SharedSource<S, C> {
 
     /// Never fetches without a lease, also if the store does not respond: for grants that can be used only once, such as refresh
     /// tokens that rotate. Even so, two processes can fetch at once if one of them is suspended for longer than its lease.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use token_cache_core::{TemporaryToken, source_fn};
+    /// use token_cache_fleet::{Keys, SharedSource, Utf8};
+    ///
+    /// # fn example(store: impl token_cache_fleet::Store) {
+    /// let issuer = source_fn(|| async {
+    ///     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token".to_owned(), Duration::from_secs(3600)))
+    /// });
+    /// let source = SharedSource::new(issuer, Utf8, store, "reader", Keys::new([7; 32]))
+    ///     .never_alone();
+    /// # let _ = source;
+    /// # }
+    /// ```
     #[must_use]
     pub const fn never_alone(mut self) -> Self {
         self.settings.may_fetch_alone = false;
@@ -102,6 +176,21 @@ impl<S: TokenSource, C: Codec<S::Token>> SharedSource<S, C> {
     }
 
     /// The clock, for tests. Default: [`SystemClock`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use token_cache_core::{SystemClock, TemporaryToken, source_fn};
+    /// use token_cache_fleet::{Keys, SharedSource, Utf8};
+    ///
+    /// # fn example(store: impl token_cache_fleet::Store) {
+    /// let issuer = source_fn(|| async {
+    ///     Ok::<_, std::io::Error>(TemporaryToken::expires_in("token".to_owned(), Duration::from_secs(3600)))
+    /// });
+    /// let source = SharedSource::new(issuer, Utf8, store, "reader", Keys::new([7; 32]))
+    ///     .clock(SystemClock::new()); // in a test: a `VirtualClock` of token-cache-testing
+    /// # let _ = source;
+    /// # }
+    /// ```
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);

@@ -70,6 +70,17 @@ pub struct GoogleError(CredentialsError);
 
 impl GoogleError {
     /// All texts of google-cloud-auth. They may contain secrets, so do not log them where secrets must not be.
+    ///
+    /// ```
+    /// use token_cache_gcp::GoogleError;
+    ///
+    /// // The cause of an error of the cache.
+    /// fn print(error: &(dyn std::error::Error + 'static)) {
+    ///     if let Some(error) = error.downcast_ref::<GoogleError>() {
+    ///         eprintln!("{}", error.expose_unredacted());
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn expose_unredacted(&self) -> String {
         let mut text = self.0.to_string();

@@ -14,6 +14,17 @@ use crate::password::Password;
 /// # Errors
 ///
 /// If the first password cannot be fetched.
+///
+/// ```
+/// # use token_cache_core::TokenCache;
+/// # use token_cache_rds::{Password, pool};
+/// # async fn example(cache: TokenCache<Password>) -> Result<(), Box<dyn std::error::Error>> {
+/// let options = "postgres://reader@database.example.eu-west-1.rds.amazonaws.com/data?sslmode=verify-full".parse()?;
+/// let pool = pool(cache, options).await?;
+/// let mut connection = pool.acquire().await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn pool(cache: TokenCache<Password>, options: PgConnectOptions) -> Result<PgPool, Error> {
     let mut passwords = cache.subscribe();
     let pool = PgPool::connect_lazy_with(options.clone().password(cache.get().await?.secret()));

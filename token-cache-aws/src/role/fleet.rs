@@ -49,6 +49,17 @@ impl AssumeRole {
     /// The name of the role's sessions in a store: that of the role, and a digest of everything that makes a session another one.
     /// These are the ARN, external id, session name, duration, policies, tags, source identity and MFA device, and the region and
     /// endpoint of STS. It contains none of them but the name of the role.
+    ///
+    /// ```
+    /// use token_cache_aws::{AssumeRole, AwsTokenCache};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let base = AwsTokenCache::from_env().await;
+    /// let name = AssumeRole::new("arn:aws:iam::222222222222:role/reader").shared_name(&base);
+    /// assert!(name.contains("reader"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn shared_name(&self, base: &AwsTokenCache) -> String {
         let config = base.config();

@@ -69,6 +69,16 @@ pub struct GrpcStatus<S> {
 
 impl GrpcStatusLayer {
     /// Creates the layer.
+    ///
+    /// ```
+    /// use token_cache_core::{BearerLayer, GrpcStatusLayer, TokenCache};
+    /// use tower::ServiceBuilder;
+    ///
+    /// # fn example(cache: TokenCache<String>) {
+    /// let layers = ServiceBuilder::new().layer(GrpcStatusLayer::new()).layer(BearerLayer::new(&cache, |token| token));
+    /// # let _ = layers;
+    /// # }
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self

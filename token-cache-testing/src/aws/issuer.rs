@@ -56,30 +56,93 @@ impl Issuer {
     }
 
     /// The URI for `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// let answer = reqwest::get(aws.issuer().container_uri()).await?.text().await?;
+    /// assert!(answer.contains("AccessKeyId"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn container_uri(&self) -> String {
         format!("{}{}", self.endpoint(), container::PATH)
     }
 
     /// The endpoint for `AWS_EC2_METADATA_SERVICE_ENDPOINT`, without a trailing slash.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// let token = format!("{}/latest/api/token", aws.issuer().imds_endpoint());
+    /// let request = reqwest::Client::new().put(token).header("X-aws-ec2-metadata-token-ttl-seconds", "60");
+    /// assert_eq!(request.send().await?.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn imds_endpoint(&self) -> String {
         self.endpoint()
     }
 
     /// The endpoint for `AWS_ENDPOINT_URL_STS`, without a trailing slash.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// let unsigned = reqwest::Client::new().post(aws.issuer().sts_endpoint()).body("Action=GetCallerIdentity&Version=2011-06-15");
+    /// assert_eq!(unsigned.send().await?.status(), 403);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn sts_endpoint(&self) -> String {
         self.endpoint()
     }
 
     /// The endpoint for `AWS_ENDPOINT_URL_SSO`, without a trailing slash.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// let credentials = format!("{}/federation/credentials?account_id=123456789012&role_name=reader", aws.issuer().sso_endpoint());
+    /// let request = reqwest::Client::new().get(credentials).header("x-amz-sso_bearer_token", aws.issuer().sso_token());
+    /// assert_eq!(request.send().await?.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn sso_endpoint(&self) -> String {
         self.endpoint()
     }
 
     /// The access token that the SSO portal requires. `aws sso login` stores such a token in a file.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// // The contents of `~/.aws/sso/cache/*.json`.
+    /// let file = format!(r#"{{"accessToken": "{}", "expiresAt": "2099-01-01T00:00:00Z"}}"#, aws.issuer().sso_token());
+    /// assert!(file.len() > 64);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn sso_token(&self) -> &str {
         &self.inner.sso_token
@@ -87,6 +150,23 @@ impl Issuer {
 
     /// Sets the lifetime of sessions minted from now on. Lifetimes above ten years count as ten years. `AssumeRole` grants
     /// the requested duration (by default one hour) if that is shorter.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use token_cache_core::Clock;
+    /// use token_cache_testing::VirtualClock;
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let clock = VirtualClock::new();
+    /// let aws = FakeAws::builder().clock(clock.clone()).start().await?;
+    /// aws.issuer().set_session_lifetime(Duration::from_secs(5));
+    /// assert_eq!(aws.issuer().new_session().expires_at(), Some(clock.now().wall() + Duration::from_secs(5)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_session_lifetime(&self, lifetime: Duration) {
         self.state().settings.lifetime = lifetime;
     }
@@ -99,23 +179,91 @@ impl Issuer {
     ///
     /// The wait follows the issuer's clock. With a `VirtualClock` the answer is held until the test has advanced the clock by
     /// this much after the request was [counted](Self::counts).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use token_cache_testing::VirtualClock;
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let clock = VirtualClock::new();
+    /// let aws = FakeAws::builder().clock(clock.clone()).start().await?;
+    /// aws.issuer().set_delay(Duration::from_secs(30));
+    ///
+    /// let request = tokio::spawn(reqwest::get(aws.issuer().container_uri()));
+    /// while aws.issuer().counts().container == 0 {
+    ///     tokio::task::yield_now().await;
+    /// }
+    /// clock.advance(Duration::from_secs(30)); // the answer is sent now
+    /// assert_eq!(request.await??.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_delay(&self, delay: Duration) {
         self.state().settings.delay = delay;
     }
 
     /// Replaces the name of the instance's role, as if another one were attached. Default: `test-role`.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// aws.issuer().set_instance_role("another-role"); // as `aws ec2 replace-iam-instance-profile-association` does
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_instance_role(&self, name: impl Into<String>) {
         self.state().instance_role = name.into();
     }
 
     /// Makes the container, IMDS and SSO endpoints repeat a session while more than `left` remains of it, as metadata servers
     /// do. With `None`, the default, each request mints a new session, as `AssumeRole` always does.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// aws.issuer().reuse_sessions(Some(Duration::from_secs(300)));
+    /// let uri = aws.issuer().container_uri();
+    /// let first = reqwest::get(&uri).await?.text().await?;
+    /// assert_eq!(reqwest::get(&uri).await?.text().await?, first);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reuse_sessions(&self, left: Option<Duration>) {
         self.state().settings.reuse = left;
     }
 
     /// Makes the container, IMDS and SSO endpoints return sessions of another issuer, for services that only accept those.
     /// Each request calls `mint`, and gets 502 if it returns `None`. The future is polled on the runtime of the servers.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// use token_cache_testing::aws::{AccessKey, FakeAws};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// aws.issuer().with_session_provider(|| async {
+    ///     // For instance of MinIO, which mints sessions by `AssumeRole`.
+    ///     let expires_at = SystemTime::now() + Duration::from_secs(900);
+    ///     Some(AccessKey::foreign("MINIOID".into(), "secret".into(), "token".into(), expires_at))
+    /// });
+    /// let answer = reqwest::get(aws.issuer().container_uri()).await?.text().await?;
+    /// assert!(answer.contains("MINIOID"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn with_session_provider<F, Fut>(&self, mint: F)
     where
         F: Fn() -> Fut + Send + Sync + 'static,
@@ -129,11 +277,38 @@ impl Issuer {
     ///
     /// Requests that S3 has already admitted are completed. The [long-term key](super::FakeAws::long_term_key) and sessions of
     /// [another issuer](Self::with_session_provider) are not affected.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// let before = aws.issuer().new_session();
+    /// aws.issuer().end_sessions();
+    /// let after = aws.issuer().new_session();
+    /// // S3 rejects `before` as `ExpiredToken`, and accepts `after`.
+    /// assert_ne!(before.access_key_id(), after.access_key_id());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn end_sessions(&self) {
         self.state().end_sessions();
     }
 
     /// Makes the issuer fail until [`clear_fault`](Self::clear_fault). Replaces the current fault or outage.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::{FakeAws, Fault};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// aws.issuer().fail(Fault::Down);
+    /// assert!(reqwest::get(aws.issuer().container_uri()).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fail(&self, fault: Fault) {
         self.state().faults.fail(fault);
         if fault == Fault::Down {
@@ -142,6 +317,19 @@ impl Issuer {
     }
 
     /// Ends a fault or an outage, and cancels an outage that has not begun.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::{FakeAws, Fault};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// aws.issuer().fail(Fault::Status(500));
+    /// aws.issuer().clear_fault();
+    /// assert_eq!(reqwest::get(aws.issuer().container_uri()).await?.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn clear_fault(&self) {
         let now = self.inner.clock.now();
         self.state().faults.clear(now);
@@ -150,11 +338,45 @@ impl Issuer {
     /// Schedules an outage. It begins with the next request for credentials, for an IMDS token or for the name of the role;
     /// that request is the first to meet `fault`. It ends `duration` later by the issuer's clock. Replaces the current fault
     /// or outage.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use token_cache_testing::VirtualClock;
+    /// use token_cache_testing::aws::{FakeAws, Fault};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let clock = VirtualClock::new();
+    /// let aws = FakeAws::builder().clock(clock.clone()).start().await?;
+    /// aws.issuer().outage_at_next_request(Fault::Status(503), Duration::from_secs(60));
+    /// let uri = aws.issuer().container_uri();
+    ///
+    /// assert_eq!(reqwest::get(&uri).await?.status(), 503);
+    /// clock.advance(Duration::from_secs(60));
+    /// assert_eq!(reqwest::get(&uri).await?.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn outage_at_next_request(&self, fault: Fault, duration: Duration) {
         self.state().faults.arm(fault, duration);
     }
 
     /// The state of the scheduled outage. A fault set with [`fail`](Self::fail) is not an outage.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use token_cache_testing::aws::{FakeAws, Fault, OutageState};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// aws.issuer().outage_at_next_request(Fault::Down, Duration::from_secs(60));
+    /// assert_eq!(aws.issuer().outage(), OutageState::Armed);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn outage(&self) -> OutageState {
         let now = self.inner.clock.now();
@@ -162,6 +384,18 @@ impl Issuer {
     }
 
     /// Mints a session as the container endpoint would, but without a request, a delay or a fault. Each call mints a new one.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// let session = aws.issuer().new_session();
+    /// assert!(session.access_key_id().starts_with("ASIA"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new_session(&self) -> AccessKey {
         let now = self.wall();
@@ -169,6 +403,18 @@ impl Issuer {
     }
 
     /// The requests received and sessions minted so far.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// reqwest::get(aws.issuer().container_uri()).await?;
+    /// assert_eq!((aws.issuer().counts().container, aws.issuer().counts().sessions), (1, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn counts(&self) -> IssuerCounts {
         self.state().counts
@@ -176,6 +422,19 @@ impl Issuer {
 
     /// The `AssumeRole` requests so far, the oldest first: those with a valid signature, also if they were refused. At most the
     /// last 1000.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// let sts = aws_sdk_sts::Client::new(&aws.sdk_config());
+    /// sts.assume_role().role_arn("arn:aws:iam::123456789012:role/reader").role_session_name("me").send().await?;
+    /// assert_eq!(aws.issuer().assume_role_requests().len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn assume_role_requests(&self) -> Vec<AssumeRoleRequest> {
         self.state().assume_role_requests.iter().cloned().collect()

@@ -42,6 +42,16 @@ impl AccessKey {
 
     /// A session of another issuer, for [`Issuer::with_session_provider`](super::Issuer::with_session_provider). The S3 server
     /// of [`FakeAws`](super::FakeAws) rejects it as unknown.
+    ///
+    /// ```
+    /// use std::time::{Duration, UNIX_EPOCH};
+    ///
+    /// use token_cache_testing::aws::AccessKey;
+    ///
+    /// let expires_at = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    /// let key = AccessKey::foreign("id".into(), "secret".into(), "token".into(), expires_at);
+    /// assert_eq!(key.expires_at(), Some(expires_at));
+    /// ```
     #[must_use]
     pub fn foreign(id: String, secret: String, token: String, expires_at: SystemTime) -> Self {
         let session = Session { token, issued_at: None, expires_at: floor_to_millis(expires_at) };
@@ -50,24 +60,71 @@ impl AccessKey {
 
     /// The access key id: 20 upper-case letters and digits, which start with `AKIA` for the long-term key and with `ASIA` for
     /// a session.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// assert!(aws.long_term_key().access_key_id().starts_with("AKIA"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn access_key_id(&self) -> &str {
         &self.id
     }
 
     /// The secret access key: 40 letters and digits.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// assert_eq!(aws.long_term_key().secret_access_key().len(), 40);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn secret_access_key(&self) -> &str {
         &self.secret
     }
 
     /// The session token; `None` for the long-term key.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// assert!(aws.issuer().new_session().session_token().is_some());
+    /// assert_eq!(aws.long_term_key().session_token(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn session_token(&self) -> Option<&str> {
         self.session.as_ref().map(|session| session.token.as_str())
     }
 
     /// The time from which the servers reject the session, in whole milliseconds. `None` for the long-term key.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    ///
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// assert!(aws.issuer().new_session().expires_at() > Some(SystemTime::now()));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.session.as_ref().map(|session| session.expires_at)

@@ -97,29 +97,82 @@ pub struct FakeAws {
 
 impl FakeAws {
     /// Returns a builder with the default settings. Each setting documents its default.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// let builder = FakeAws::builder();
+    /// assert!(format!("{builder:?}").contains("us-east-1"));
+    /// ```
     pub fn builder() -> FakeAwsBuilder {
         FakeAwsBuilder::default()
     }
 
     /// The S3 server.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// let unsigned = reqwest::get(aws.s3().endpoint()).await?;
+    /// assert_eq!(unsigned.status(), 403);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn s3(&self) -> &S3 {
         &self.s3
     }
 
     /// The issuer of sessions.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::{FakeAws, Fault};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// aws.issuer().fail(Fault::Status(503));
+    /// assert_eq!(reqwest::get(aws.issuer().container_uri()).await?.status(), 503);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn issuer(&self) -> &Issuer {
         &self.issuer
     }
 
     /// The region in the environments and in IMDS.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// assert_eq!(aws.region(), "us-east-1");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn region(&self) -> &str {
         self.issuer.region()
     }
 
     /// The access key of an IAM user, which never expires. Use it to set up a test, and to assume roles.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// assert_eq!(aws.long_term_key().expires_at(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn long_term_key(&self) -> &AccessKey {
         &self.long_term_key
@@ -127,6 +180,22 @@ impl FakeAws {
 
     /// The environment of a container with a role: `AWS_CONTAINER_CREDENTIALS_FULL_URI`, `AWS_REGION`, `AWS_ENDPOINT_URL_S3`
     /// and, if the builder was given one, `AWS_CONTAINER_AUTHORIZATION_TOKEN`.
+    ///
+    /// ```
+    /// use std::process::Command;
+    ///
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// let mut program = Command::new("true"); // the program under test
+    /// program.env_clear().envs(aws.container_env());
+    /// let names: Vec<_> = aws.container_env().into_iter().map(|(name, _)| name).collect();
+    /// assert_eq!(names, ["AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_REGION", "AWS_ENDPOINT_URL_S3"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn container_env(&self) -> Vec<(&'static str, String)> {
         let mut env = vec![("AWS_CONTAINER_CREDENTIALS_FULL_URI", self.issuer.container_uri())];
@@ -139,6 +208,22 @@ impl FakeAws {
 
     /// The environment of an instance with a role: `AWS_EC2_METADATA_SERVICE_ENDPOINT`, `AWS_REGION` and
     /// `AWS_ENDPOINT_URL_S3`.
+    ///
+    /// ```
+    /// use std::process::Command;
+    ///
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// let mut program = Command::new("true"); // the program under test
+    /// program.env_clear().envs(aws.imds_env());
+    /// let names: Vec<_> = aws.imds_env().into_iter().map(|(name, _)| name).collect();
+    /// assert_eq!(names, ["AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_REGION", "AWS_ENDPOINT_URL_S3"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn imds_env(&self) -> Vec<(&'static str, String)> {
         let mut env = vec![("AWS_EC2_METADATA_SERVICE_ENDPOINT", self.issuer.imds_endpoint())];
@@ -148,6 +233,21 @@ impl FakeAws {
 
     /// The environment of a user with the [long-term key](Self::long_term_key), who may assume roles: `AWS_ACCESS_KEY_ID`,
     /// `AWS_SECRET_ACCESS_KEY`, `AWS_ENDPOINT_URL_STS`, `AWS_REGION` and `AWS_ENDPOINT_URL_S3`.
+    ///
+    /// ```
+    /// use std::process::Command;
+    ///
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// let mut program = Command::new("true"); // the program under test
+    /// program.env_clear().envs(aws.long_term_env());
+    /// assert_eq!(aws.long_term_env()[0].1, aws.long_term_key().access_key_id());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn long_term_env(&self) -> Vec<(&'static str, String)> {
         let key = &self.long_term_key;

@@ -56,6 +56,17 @@ impl S3 {
     }
 
     /// The endpoint, `http://127.0.0.1:PORT`, without a trailing slash.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// assert!(aws.s3().endpoint().starts_with("http://127.0.0.1:"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.inner.address)
@@ -66,6 +77,18 @@ impl S3 {
     /// # Errors
     ///
     /// [`io::ErrorKind::InvalidInput`] if the name breaks the rules of S3, and any error of the file system.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// aws.s3().create_bucket("data")?;
+    /// assert!(aws.s3().create_bucket("../data").is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn create_bucket(&self, name: &str) -> io::Result<()> {
         // This also rejects names that lead out of the directory.
         if !AwsNameValidation::new().validate_bucket_name(name) {
@@ -80,12 +103,35 @@ impl S3 {
 
     /// Limits the pages of a listing to this many keys, at least 1 and at most the 1,000 of S3, so that few objects fill
     /// several pages. Default: 1,000.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// aws.s3().set_page_size(2); // a listing of five objects has three pages
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_page_size(&self, keys: u16) {
         let keys = i32::from(keys).clamp(1, MAX_PAGE_SIZE);
         self.inner.page_size.store(keys, Ordering::Relaxed);
     }
 
     /// The requests received so far.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// reqwest::get(aws.s3().endpoint()).await?; // unsigned
+    /// assert_eq!(aws.s3().counts().requests, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn counts(&self) -> S3Counts {
         let counts = self.inner.counts.lock();
@@ -128,12 +174,37 @@ pub struct S3Counts {
 
 impl S3Counts {
     /// The number of requests rejected with this code.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// reqwest::get(aws.s3().endpoint()).await?; // unsigned
+    /// assert_eq!(aws.s3().counts().rejected("AccessDenied"), 1);
+    /// assert_eq!(aws.s3().counts().rejected("ExpiredToken"), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn rejected(&self, code: &str) -> u64 {
         self.rejections.get(code).copied().unwrap_or(0)
     }
 
     /// The total number of requests rejected for their credentials.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// reqwest::get(aws.s3().endpoint()).await?; // unsigned
+    /// assert_eq!(aws.s3().counts().rejected_in_all(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn rejected_in_all(&self) -> u64 {
         self.rejections.values().sum()

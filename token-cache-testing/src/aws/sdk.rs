@@ -17,6 +17,19 @@ impl FakeAws {
     /// need no variables.
     ///
     /// Its HTTP client has no TLS, and its clock is that of the machine.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// let sts = aws_sdk_sts::Client::new(&aws.sdk_config());
+    /// let identity = sts.get_caller_identity().send().await?;
+    /// assert_eq!(identity.arn(), Some("arn:aws:iam::123456789012:user/test"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn sdk_config(&self) -> SdkConfig {
         let key = &self.long_term_key;

@@ -45,6 +45,18 @@ pub struct IssuerCounts {
 impl IssuerCounts {
     /// Requests for credentials by any protocol: the sum of [`container`](Self::container),
     /// [`imds_credentials`](Self::imds_credentials), [`sso`](Self::sso) and [`assume_role`](Self::assume_role).
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// reqwest::get(aws.issuer().container_uri()).await?;
+    /// assert_eq!(aws.issuer().counts().credential_requests(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn credential_requests(&self) -> u64 {
         self.container + self.imds_credentials + self.sso + self.assume_role

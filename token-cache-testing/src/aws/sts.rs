@@ -70,6 +70,21 @@ impl AssumeRoleRequest {
 
     /// A parameter by its name in the API of STS, such as `RoleArn`, `RoleSessionName`, `ExternalId`, `Policy` or
     /// `Tags.member.1.Key`. `None` if the request did not have it.
+    ///
+    /// ```
+    /// use token_cache_testing::aws::FakeAws;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = FakeAws::builder().start().await?;
+    /// let sts = aws_sdk_sts::Client::new(&aws.sdk_config());
+    /// sts.assume_role().role_arn("arn:aws:iam::123456789012:role/reader").role_session_name("me").send().await?;
+    /// let requests = aws.issuer().assume_role_requests();
+    /// assert_eq!(requests[0].parameter("RoleSessionName"), Some("me"));
+    /// assert_eq!(requests[0].parameter("ExternalId"), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
