@@ -1,17 +1,14 @@
-//! Every link of every README resolves, also where a registry shows it.
+//! Every link of every README resolves, also where a registry shows it, and every program compiles as it stands.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const REPOSITORY: &str = "https://github.com/token-cache/token-cache/";
 
 #[test]
 fn all_links_resolve() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut links = 0;
-    let folders = fs::read_dir(&root).expect("the root").map(|entry| entry.expect("an entry").path());
-    for folder in folders.chain([root.clone()]).filter(|folder| folder.join("README.md").exists()) {
-        let text = fs::read_to_string(folder.join("README.md")).expect("a README");
+    let (root, mut links) = (root(), 0);
+    for (folder, text) in readmes() {
         let is_root = folder == root;
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             links += 1;
@@ -31,4 +28,45 @@ fn all_links_resolve() {
         assert!(is_root || !fs::symlink_metadata(folder.join("README.md")).expect("a README").is_symlink());
     }
     assert!(links > 60, "{links}");
+}
+
+/// Whoever copies a program, copies all of it: the pages do not hide lines, as rustdoc does.
+#[test]
+fn all_programs_are_whole_and_compiled() {
+    let mut programs = 0;
+    for (folder, text) in readmes() {
+        // Code blocks are every second part.
+        for code in text.split("```").skip(1).step_by(2).filter(|code| code.starts_with("rust")) {
+            programs += 1;
+            let (attributes, code) = code.split_once('\n').expect("a line");
+            assert!(["rust", "rust,no_run"].contains(&attributes), "{folder:?}: {attributes} is not compiled");
+            assert!(
+                code.lines().all(|line| line != "#" && !line.starts_with("# ")),
+                "{folder:?}: hidden lines in {code}"
+            );
+            assert!(code.contains("async fn main()"), "{folder:?}: not a program: {code}");
+        }
+        let is_compiled = |source: &str| {
+            fs::read_to_string(folder.join(source)).is_ok_and(|code| code.contains("include_str!(\"../README.md\")"))
+        };
+        let has_programs = text.contains("```rust");
+        assert!(
+            !has_programs || folder == root() || is_compiled("src/lib.rs"),
+            "{folder:?}: no test compiles the README"
+        );
+    }
+    assert!(programs >= 9, "{programs}");
+}
+
+/// The README of the repository and those of the crates, with their folders.
+fn readmes() -> impl Iterator<Item = (PathBuf, String)> {
+    let folders = fs::read_dir(root()).expect("the root").map(|entry| entry.expect("an entry").path());
+    folders.chain([root()]).filter_map(|folder| {
+        let text = fs::read_to_string(folder.join("README.md")).ok()?;
+        Some((folder, text))
+    })
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

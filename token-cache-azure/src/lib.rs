@@ -62,3 +62,7 @@ pub use token_cache_oauth2::AccessToken;
 
 pub use crate::error::AzureError;
 pub use crate::source::AzureSource;
+
+#[cfg(all(doctest, feature = "object_store-0_14"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -56,3 +56,7 @@ pub use token_cache_oauth2::{AccessToken, FetchError};
 #[cfg(feature = "google-cloud-auth")]
 pub use crate::google_cloud_auth::{GoogleError, google_cloud_auth, google_cloud_auth_every};
 pub use crate::metadata::MetadataServer;
+
+#[cfg(all(doctest, feature = "object_store-0_14"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

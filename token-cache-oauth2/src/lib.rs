@@ -77,3 +77,7 @@ pub use crate::refresh::Refresh;
 #[cfg(feature = "client")]
 pub use crate::response::{TokenResponse, request_token};
 pub use crate::token::AccessToken;
+
+#[cfg(all(doctest, feature = "client"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -38,3 +38,7 @@ pub use crate::password::Password;
 pub use crate::passwords::Passwords;
 #[cfg(feature = "sqlx")]
 pub use crate::pool::pool;
+
+#[cfg(all(doctest, feature = "sqlx"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
