@@ -5,11 +5,13 @@
 mod bars;
 mod flatness;
 mod fleet;
+mod picture;
 mod recovery;
 mod sessions;
 mod table;
 
 use std::panic::resume_unwind;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
@@ -28,10 +30,22 @@ struct Args {
     /// The seed of the random numbers. The same seed gives the same results.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Only draws the calls of a fleet with and without jitter, to this file.
+    #[arg(long)]
+    picture: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let Args { seed } = Args::parse();
+    let Args { seed, picture } = Args::parse();
+    if let Some(file) = picture {
+        return match picture::draw(&file, seed) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("cannot draw {}: {error}", file.display());
+                ExitCode::FAILURE
+            }
+        };
+    }
     // Each simulation has its own random numbers, so the order of the threads does not matter.
     let (phases, recoveries) = thread::scope(|scope| {
         let phases = Sessions::ALL.map(|sessions| {

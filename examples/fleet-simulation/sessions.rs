@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use token_cache_core::test_util::{SimulatedCache, mock_source};
-use token_cache_core::{TimePoint, TokenCache};
+use token_cache_core::{TimePoint, TokenCache, TokenCacheBuilder};
 
 /// Sessions of one lifetime, in caches with one set of defaults.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +12,8 @@ pub(crate) struct Sessions {
     pub(crate) defaults: Defaults,
     /// What the defaults are expected to be for this lifetime.
     pub(crate) expiry_buffer: Duration,
+    /// Unless it is the default.
+    pub(crate) jitter: Option<f64>,
 }
 
 /// Whose defaults a cache has.
@@ -30,7 +32,7 @@ impl Sessions {
     ];
 
     const fn new(lifetime: Duration, defaults: Defaults, buffer_minutes: u64) -> Self {
-        Self { lifetime, defaults, expiry_buffer: Duration::from_secs(buffer_minutes * 60) }
+        Self { lifetime, defaults, expiry_buffer: Duration::from_secs(buffer_minutes * 60), jitter: None }
     }
 
     /// An empty cache.
@@ -38,10 +40,14 @@ impl Sessions {
         // The caches are built only for their settings.
         match self.defaults {
             Defaults::Core => {
-                SimulatedCache::with_settings_of(&TokenCache::builder(mock_source::<()>().0).build(), now)
+                let builder = TokenCache::builder(mock_source::<()>().0);
+                let builder = self.jitter.into_iter().fold(builder, TokenCacheBuilder::jitter);
+                SimulatedCache::with_settings_of(&builder.build(), now)
             }
             Defaults::Aws => {
-                SimulatedCache::with_settings_of(&token_cache_aws::credential_cache(mock_source().0).build(), now)
+                let builder = token_cache_aws::credential_cache(mock_source().0);
+                let builder = self.jitter.into_iter().fold(builder, TokenCacheBuilder::jitter);
+                SimulatedCache::with_settings_of(&builder.build(), now)
             }
         }
     }
