@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::{self, Either};
 use tokio::sync::oneshot;
 
-use crate::clock::{Clock, TimePoint};
+use crate::clock::{AnyClock, Clock, TimePoint};
 use crate::error::{Cause, Error};
 use crate::event::Event;
 use crate::inner::{Inner, Setup, drop_quietly};
@@ -30,10 +30,10 @@ pub(crate) fn spawn<T: Send + Sync + 'static>(
     let guard = FetchGuard { inner: Arc::downgrade(inner), pending: Arc::clone(pending), completed: false };
     // Both are spawned once.
     let _ = pending.task.set(runtime.spawn(run_fetch(guard)));
-    if let Some(timers) = Background::timers() {
+    if let (Some(timers), Some(deadline)) = (Background::timers(), inner.hard_deadline(pending.id)) {
         let (watchdog, ended) = oneshot::channel();
         let _ = pending.watchdog.set(watchdog);
-        timers.spawn(watch(Arc::downgrade(inner), pending.id, ended));
+        timers.spawn(watch(Arc::downgrade(inner), inner.clock.clone(), pending.id, deadline, ended));
         lock(&inner.threads).timers = Some(timers);
     }
 }
@@ -82,17 +82,23 @@ async fn fetch_with_timeout<T: Send + Sync + 'static>(
 /// Fails the fetch if it has timed out and its task does not notice: the runtime is blocked, for example, or not driven.
 ///
 /// Runs in a thread of this crate. The task gets a grace period, because it usually does notice.
-async fn watch<T: Send + Sync + 'static>(inner: Weak<Inner<T>>, id: FetchId, ended: oneshot::Receiver<()>) {
+async fn watch<T: Send + Sync + 'static>(
+    inner: Weak<Inner<T>>,
+    clock: AnyClock,
+    id: FetchId,
+    mut deadline: Duration,
+    ended: oneshot::Receiver<()>,
+) {
     let overdue = async {
-        while let Some(inner_now) = inner.upgrade() {
-            let Some(deadline) = inner_now.hard_deadline(id) else { return };
-            let sleep = inner_now.clock.sleep_until(deadline);
-            drop(inner_now);
-            sleep.await;
+        loop {
+            clock.sleep_until(deadline).await;
             grace_period().await;
-            if let Some(inner) = inner.upgrade() {
-                inner.fail_overdue(id);
-            }
+            // A handle only now, when the fetch is overdue: the last one drops the source and the token.
+            let Some(inner) = inner.upgrade() else { return };
+            inner.fail_overdue(id);
+            // It may have started late.
+            let Some(next) = inner.hard_deadline(id) else { return };
+            deadline = next;
         }
     };
     future::select(pin!(overdue), ended).await;

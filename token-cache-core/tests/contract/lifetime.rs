@@ -1,9 +1,14 @@
 //! Promises 12 and 14: runtimes that come and go, and what exists before the first caller and after the last handle.
 
 use std::cell::RefCell;
+use std::future::pending;
+use std::sync::{Mutex, mpsc};
+use std::thread;
+use std::time::UNIX_EPOCH;
 
 use futures::FutureExt;
-use token_cache_core::{ErrorKind, TokenCache};
+use futures::future::BoxFuture;
+use token_cache_core::{Clock, ErrorKind, TimePoint, TokenCache};
 
 use super::*;
 
@@ -34,6 +39,43 @@ async fn p14_the_last_handle_aborts_the_fetch() {
     get.abort();
     drop(harness.cache);
     fetch.aborted().await;
+}
+
+/// A clock that pauses the thread of the watchdogs.
+#[derive(Debug)]
+struct PausesWatchdogs {
+    paused: mpsc::SyncSender<()>,
+    resume: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Clock for PausesWatchdogs {
+    fn now(&self) -> TimePoint {
+        TimePoint::new(HOUR, UNIX_EPOCH)
+    }
+
+    fn sleep_until(&self, _: Duration) -> BoxFuture<'static, ()> {
+        if thread::current().name() == Some("token-cache-timers") {
+            let _ = self.paused.send(());
+            let _ = self.resume.lock().unwrap().recv();
+        }
+        pending().boxed()
+    }
+}
+
+/// A thread that is not scheduled in time must not decide when, and where, the source and the token are dropped.
+#[tokio::test]
+async fn p14_no_watchdog_is_the_last_handle() {
+    let (paused, is_paused) = mpsc::sync_channel(1);
+    let (resume, resumed) = mpsc::channel();
+    let clock = PausesWatchdogs { paused, resume: Mutex::new(resumed) };
+    let cache = TokenCache::builder(test_util::mock_source::<u8>().0).clock(clock).build();
+    assert!(cache.get().now_or_never().is_none());
+    is_paused.recv().unwrap();
+    let weak = cache.downgrade();
+    drop(cache);
+    let is_alive = weak.upgrade().is_some();
+    resume.send(()).unwrap();
+    assert!(!is_alive);
 }
 
 #[tokio::test]
@@ -165,7 +207,7 @@ fn p12_the_configured_runtime_serves_callers_in_none() {
     let own = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
     let mut harness = Harness::with(|builder| builder.runtime(own.handle().clone()));
     let cache = harness.cache.clone();
-    let issuer = std::thread::spawn(move || {
+    let issuer = thread::spawn(move || {
         futures::executor::block_on(harness.source.wait_for_fetch()).succeed_for("a", HOUR);
         harness
     });
@@ -180,7 +222,7 @@ thread_local! {
 /// Reads the cache in the destructor of a thread-local value.
 struct ReadOnDrop {
     cache: TokenCache<Token>,
-    results: std::sync::mpsc::Sender<Option<Outcome>>,
+    results: mpsc::Sender<Option<Outcome>>,
 }
 
 impl Drop for ReadOnDrop {
@@ -192,9 +234,9 @@ impl Drop for ReadOnDrop {
 
 /// Starts a thread that reads the cache while its thread-local values are destroyed, and returns what it read.
 fn read_at_thread_exit(cache: &TokenCache<Token>, read_first: bool) -> Option<Outcome> {
-    let (results, read) = std::sync::mpsc::channel();
+    let (results, read) = mpsc::channel();
     let cache = cache.clone();
-    let thread = std::thread::spawn(move || {
+    let thread = thread::spawn(move || {
         // Thread-local values are destroyed in an order that depends on the first use of each.
         if read_first {
             let _ = cache.get().now_or_never();
