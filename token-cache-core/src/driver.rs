@@ -9,6 +9,7 @@ use futures::future::{self, Either};
 
 use crate::clock::{Clock, TimePoint};
 use crate::config::KEEP_WARM_INTERVAL;
+use crate::deadline::Deadline;
 use crate::error::{Cause, Error};
 use crate::event::Event;
 use crate::fetch;
@@ -42,11 +43,15 @@ impl<T: Send + Sync + 'static> Inner<T> {
                 ControlFlow::Break(result) => return result,
                 ControlFlow::Continue(waiting) => waiting,
             };
+            let arrived = self.clock.now();
+            let outcome = self.wait(&waiting, caller).await;
             if waiting.soft_deadline.is_some() {
-                // This caller could use the stored token on arrival, and has only waited for a better one.
-                min_remaining = Duration::ZERO;
+                // This caller could use the stored token on arrival, and has only waited for a better one. Either has to be
+                // valid until the end of what was required on arrival.
+                min_remaining =
+                    Deadline::after(arrived, min_remaining).remaining(self.clock.now()).unwrap_or(Duration::MAX);
             }
-            let outcome = match self.wait(&waiting, caller).await {
+            let outcome = match outcome {
                 Ok(Some(outcome)) => outcome,
                 Ok(None) => continue,
                 Err(would_block) => {

@@ -260,6 +260,24 @@ async fn p10_a_caller_with_a_usable_token_is_not_refused() {
     }
 }
 
+/// Who waits with a token that is long enough, does not get one that is not.
+#[tokio::test]
+async fn p05_a_new_token_lasts_as_long_as_was_required_on_arrival() {
+    let mut harness = with_remaining(40 * SECOND).await;
+    let get = spawn_get_valid_for(&harness, 20 * SECOND);
+    let fetch = harness.source.next_fetch().await;
+    fetch.succeed_for("b", 5 * SECOND);
+    assert_eq!(get.await.unwrap().unwrap_err().kind(), ErrorKind::TooShort);
+
+    let mut harness = with_remaining(40 * SECOND).await;
+    let get = spawn_get_valid_for(&harness, 20 * SECOND);
+    let fetch = harness.source.next_fetch().await;
+    harness.clock.advance(SECOND);
+    // From the start of the fetch, so it lasts for the 19 s that are left of what was required.
+    fetch.succeed_for("b", 20 * SECOND);
+    assert_eq!(*get.await.unwrap().unwrap(), "b");
+}
+
 #[tokio::test]
 async fn p05_waits_for_the_pacing_where_a_fetch_helps() {
     let mut harness = with_token(10 * SECOND).await;

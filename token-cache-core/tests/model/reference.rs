@@ -48,6 +48,7 @@ pub(crate) enum Demand {
 #[derive(Clone, Copy, Debug)]
 struct Wait {
     fetch: usize,
+    since: TimePoint,
     /// Until when the caller waits, who had a usable token on arrival.
     soft_deadline: Option<Duration>,
 }
@@ -130,18 +131,17 @@ impl Reference {
                     Found::Now(outcome) => return Some(outcome),
                     Found::Wait(wait) => caller.waits = Some(wait),
                 }
-                if let (Some(Wait { soft_deadline: Some(_), .. }), Demand::Get { min_remaining, .. }) =
-                    (caller.waits, &mut caller.demand)
-                {
-                    // The stored token was good enough on arrival, so any token is.
-                    *min_remaining = Duration::ZERO;
-                }
                 continue;
             };
-            let Some(end) = self.history.end(wait.fetch) else {
-                if wait.soft_deadline.is_none_or(|until| self.history.now.monotonic() < until) {
-                    return None;
-                }
+            let end = self.history.end(wait.fetch);
+            if end.is_none() && wait.soft_deadline.is_none_or(|until| self.history.now.monotonic() < until) {
+                return None;
+            }
+            if let (Some(_), Demand::Get { min_remaining, .. }) = (wait.soft_deadline, &mut caller.demand) {
+                // The stored token was good enough on arrival. So is any that lasts as long as was required then.
+                *min_remaining = min_remaining.saturating_sub(elapsed(wait.since, self.history.now));
+            }
+            let Some(end) = end else {
                 caller.waits = None;
                 continue;
             };
@@ -250,7 +250,7 @@ impl Reference {
         if self.history.now.monotonic() >= until {
             return serve;
         }
-        Found::Wait(Wait { fetch, soft_deadline: Some(until) })
+        Found::Wait(Wait { fetch, since: self.history.now, soft_deadline: Some(until) })
     }
 
     fn get_without_token(&mut self, place: Place, min_remaining: Duration) -> Found {
@@ -376,7 +376,7 @@ impl Reference {
     fn request(&mut self, runtime: usize, reason: FetchReason) -> Wait {
         let fetch = self.history.next_number();
         self.history.push(Fact::Requested { fetch, runtime, reason });
-        Wait { fetch, soft_deadline: None }
+        Wait { fetch, since: self.history.now, soft_deadline: None }
     }
 
     /// A refresh that no caller has asked for.
@@ -386,7 +386,7 @@ impl Reference {
 
     fn join(&self) -> Option<Found> {
         let (fetch, ..) = self.history.pending()?;
-        Some(Found::Wait(Wait { fetch, soft_deadline: None }))
+        Some(Found::Wait(Wait { fetch, since: self.history.now, soft_deadline: None }))
     }
 
     /// Runs the task of the fetch until it waits. `reply` is the answer of the source.
@@ -511,4 +511,10 @@ fn found(token: &Token) -> Outcome {
 
 const fn error(kind: ErrorKind) -> Outcome {
     Outcome::Error(ErrorInfo { kind, cause: None, retry_after: None })
+}
+
+/// The time from `start` to `end`, on the clock that has advanced more.
+fn elapsed(start: TimePoint, end: TimePoint) -> Duration {
+    let wall = end.wall().duration_since(start.wall()).unwrap_or_default();
+    end.monotonic().saturating_sub(start.monotonic()).max(wall)
 }
